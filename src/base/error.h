@@ -1,0 +1,14 @@
+/* The text of the last failure, for the caller's error message. */
+#ifndef HS_BASE_ERROR_H
+#define HS_BASE_ERROR_H
+
+/* Stores "what: value (limit limit)" and returns `code`, so that a check reads `return hs_error_set(...)`. */
+int hs_error_set(int code, const char *what, double value, double limit);
+
+/* Stores `what` alone and returns `code`. */
+int hs_error_text(int code, const char *what);
+
+/* NUL-terminated ASCII, "" when nothing failed yet; valid until the next failure. */
+const char *hs_error_last(void);
+
+#endif

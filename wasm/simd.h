@@ -1,0 +1,56 @@
+/*
+ * 128-bit SIMD for every kernel: the wasm intrinsics themselves, or SIMDe's emulation of them in native test builds.
+ * HS_RELAXED selects the relaxed-SIMD forms. Natively it is given by -DHS_RELAXED, so that both forms are tested.
+ */
+#ifndef HS_WASM_SIMD_H
+#define HS_WASM_SIMD_H
+
+#ifdef __wasm__
+#include <wasm_simd128.h>
+#ifdef __wasm_relaxed_simd__
+#define HS_RELAXED 1
+#endif
+#else
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/wasm/simd128.h>
+#ifndef wasm_i32x4_const_splat
+#define wasm_i8x16_const_splat wasm_i8x16_splat
+#define wasm_i16x8_const_splat wasm_i16x8_splat
+#define wasm_i32x4_const_splat wasm_i32x4_splat
+#define wasm_f32x4_const_splat wasm_f32x4_splat
+#endif
+#endif
+
+#include <stdint.h>
+
+/* a * b + c; one rounding or two, as the machine likes (relaxed_madd), so results may differ in the last bit across CPUs. */
+static inline v128_t hs_fma(v128_t a, v128_t b, v128_t c) {
+#if defined(HS_RELAXED) && defined(__wasm__)
+    return wasm_f32x4_relaxed_madd(a, b, c);
+#else
+    return wasm_f32x4_add(wasm_f32x4_mul(a, b), c);
+#endif
+}
+
+/*
+ * i16x8 of a[2i]*b[2i] + a[2i+1]*b[2i+1], for a in -128..127 and b in 0..127: the range in which
+ * i16x8.relaxed_dot_i8x16_i7x16_s is fully determined by the specification. One pmaddubsw on x86.
+ * Kernels that run well without relaxed SIMD do not call the fallback: they use i32x4.dot_i16x8_s instead.
+ */
+static inline v128_t hs_dot_i7(v128_t a, v128_t b) {
+#if defined(HS_RELAXED) && defined(__wasm__)
+    return wasm_i16x8_relaxed_dot_i8x16_i7x16(a, b);
+#else
+    v128_t even = wasm_i16x8_mul(wasm_i16x8_shr(wasm_i16x8_shl(a, 8), 8), wasm_v128_and(b, wasm_i16x8_splat(0xff)));
+    v128_t odd = wasm_i16x8_mul(wasm_i16x8_shr(a, 8), wasm_u16x8_shr(b, 8));
+    return wasm_i16x8_add(even, odd);
+#endif
+}
+
+static inline float hs_sum_f32x4(v128_t v) {
+    v = wasm_f32x4_add(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));
+    v = wasm_f32x4_add(v, wasm_i32x4_shuffle(v, v, 1, 0, 3, 2));
+    return wasm_f32x4_extract_lane(v, 0);
+}
+
+#endif
