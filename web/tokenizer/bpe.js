@@ -1,6 +1,6 @@
 /** Byte-level BPE (`tokenizer.ggml.model` "gpt2"): words are spelt in 256 printable characters, one per byte, and merged. */
-import { BPE } from '@huggingface/tokenizers';
 import { HalfspaceError } from '../errors.js';
+import { mergePairs, remember } from './merge.js';
 import { createPreTokenizer } from './pretokenizers.js';
 
 /** @typedef {import('./vocabulary.js').Vocabulary} Vocabulary */
@@ -17,11 +17,7 @@ const BYTE_OF_CHARACTER = new Map(CHARACTER_OF_BYTE.map((character, byte) => [ch
 const encoder = new TextEncoder();
 
 /** @param {string} word */
-function spell(word) {
-  let spelt = '';
-  for (const byte of encoder.encode(word)) spelt += CHARACTER_OF_BYTE[byte];
-  return spelt;
-}
+const spell = (word) => Array.from(encoder.encode(word), (byte) => CHARACTER_OF_BYTE[byte]).join('');
 
 /**
  * Bytes of a normal token. A character that stands for no byte (an added token typed as normal) is kept as it is.
@@ -40,18 +36,27 @@ export function bpeTokenBytes(text) {
 
 /**
  * @param {string[]} merges "left right", best first
- * @returns {[string, string][]}
+ * @returns {Map<string, Map<string, number>>} score by left, then right
  */
-function parseMerges(merges) {
-  // The first of equal merges gives the rank; a Set keeps it there.
-  return [...new Set(merges)].map((merge) => {
+function scoresOfMerges(merges) {
+  /** @type {Map<string, Map<string, number>>} */
+  const scores = new Map();
+  for (const [rank, merge] of merges.entries()) {
     const space = merge.indexOf(' ', 1);
     if (space < 0) {
-      const message = `Merge "${merge}" (tokenizer.ggml.merges) has no second part`;
-      throw new HalfspaceError('bad-file', message, { field: 'tokenizer.ggml.merges', value: merge });
+      const field = 'tokenizer.ggml.merges';
+      throw new HalfspaceError('bad-file', `Merge ${JSON.stringify(merge)} has no second part (${field})`, {
+        field,
+        value: merge,
+      });
     }
-    return [merge.slice(0, space), merge.slice(space + 1)];
-  });
+    const left = merge.slice(0, space);
+    const right = merge.slice(space + 1);
+    let ofLeft = scores.get(left);
+    if (!ofLeft) scores.set(left, (ofLeft = new Map()));
+    if (!ofLeft.has(right)) ofLeft.set(right, -rank);
+  }
+  return scores;
 }
 
 /**
@@ -61,35 +66,31 @@ function parseMerges(merges) {
  * @returns {{addBos: boolean, encode: (text: string, out: number[]) => void}} encode appends the ids of well-formed
  *   text; addBos is the pre-tokenizer's default
  */
-export function createBpe(vocabulary, merges, pre) {
+export function createBpe({ idOf }, merges, pre) {
   const { split, ignoreMerges, addBos } = createPreTokenizer(pre);
-  const { idOf } = vocabulary;
-  // Only the library's merge loop is used: ids and what is not in the vocabulary are looked up here, as llama.cpp does.
-  const bpe = new BPE({ type: 'BPE', vocab: {}, merges: parseMerges(merges) });
+  const scores = scoresOfMerges(merges);
+
+  /**
+   * llama.cpp: what merged into no token falls apart into its single ASCII characters, the rest is dropped.
+   * @param {string} symbol
+   */
+  const idsOf = (symbol) =>
+    idOf.get(symbol) ?? Array.from(symbol).flatMap((c) => (c < '\x80' ? (idOf.get(c) ?? []) : []));
+
+  const encodeWord = remember((word) => {
+    const spelt = spell(word);
+    const whole = ignoreMerges ? idOf.get(spelt) : undefined;
+    if (whole !== undefined) return [whole];
+    const symbols = mergePairs(spelt, (left, right, end) =>
+      scores.get(spelt.slice(left, right))?.get(spelt.slice(right, end)),
+    );
+    return symbols.flatMap(idsOf);
+  });
 
   return {
     addBos,
     encode(text, out) {
-      for (const word of split(text)) {
-        const spelt = spell(word);
-        const whole = ignoreMerges ? idOf.get(spelt) : undefined;
-        if (whole !== undefined) {
-          out.push(whole);
-          continue;
-        }
-        for (const token of bpe.bpe(spelt)) {
-          const id = idOf.get(token);
-          if (id !== undefined) {
-            out.push(id);
-            continue;
-          }
-          // llama.cpp: what merged into no token falls apart into its single ASCII characters, the rest is dropped.
-          for (const character of token) {
-            const single = character < '\x80' ? idOf.get(character) : undefined;
-            if (single !== undefined) out.push(single);
-          }
-        }
-      }
+      for (const word of split(text)) for (const id of encodeWord(word)) out.push(id);
     },
   };
 }

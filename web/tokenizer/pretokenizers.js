@@ -26,7 +26,7 @@ const N = '0-9\xd1';
 const L = 'A-Za-z\xd2';
 const P = '!-#%-*,-/:-;?-@\\[-\\]_{}\xd3';
 const M = '\xd4';
-const S = '$+<=>^`|\xd5'; // without "~", as in llama.cpp
+const S = '$+<=>^`|~\xd5';
 const UPPER = 'A-Z\xd2';
 const LOWER = 'a-z\xd2';
 /** @type {[RegExp, number][]} */
@@ -53,15 +53,28 @@ const GPT2 = `'s|'t|'re|'ve|'m|'ll|'d| ?[${L}]+| ?[${N}]+| ?[^\\s${L}${N}]+|\\s+
 const LLAMA3 = `${CONTRACTION}|${WORD}|[${N}]{1,3}|${SYMBOLS}|${SPACES}`;
 const QWEN2 = `${CONTRACTION}|${WORD}|[${N}]|${SYMBOLS}|${SPACES}`;
 
-// In the literal text a character beyond the BMP is one lone surrogate: \ud800 for the letters of the scripts with
-// case that DEEPSEEK_LETTERS holds, \udc00 for any other. White space is a vertical tab, so \s is spelt out.
-const CASED_ASTRAL = /[𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]/u;
-const DEEPSEEK_LETTERS =
-  '[\\t-\\r ]?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ\ud800]+';
-const DEEPSEEK_PUNCTUATION = '[\\t-\\r ]?[!-/:-~！-／：-～‘-‟　-。]+';
-const DEEPSEEK_CJK = '[一-龥ࠀ-一가-퟿]+';
-const DEEPSEEK3_CJK = '[一-龥぀-ゟ゠-ヿ]+';
-const BLOOM = ' ?[^(\\t-\\r |.,!?…。，、।۔،)]+';
+// The letters of the scripts with case, as llama.cpp lists them, in escapes because normalizing editors would change some.
+const CASED_LETTERS = [
+  'A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af\u0370-\u0373',
+  '\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03f5\u03f7-\u0481',
+  '\u048a-\u052f\u0531-\u0556\u10a0-\u10c5\u13a0-\u13f5\u13f8-\u13fd\u1c90-\u1cba\u1cbd-\u1cbf\u1d00-\u1d2b',
+  '\u1d6b-\u1d77\u1d79-\u1d9a\u1e00-\u1f15\u1f18-\u1f1d\u1f20-\u1f45\u1f48-\u1f4d\u1f50-\u1f57\u1f59\u1f5b',
+  '\u1f5d\u1f5f-\u1f7d\u1f80-\u1fb4\u1fb6-\u1fbc\u1fbe\u1fc2-\u1fc4\u1fc6-\u1fcc\u1fd0-\u1fd3\u1fd6-\u1fdb',
+  '\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102\u2107\u210a-\u2113\u2115\u2119-\u211d\u2124\u2126\u2128',
+  '\u212a-\u212d\u212f-\u2134\u2139\u213c-\u213f\u2145-\u2149\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4',
+  '\u2ceb-\u2cee\u2cf2\u2cf3\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf',
+  '\ufb00-\ufb06\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a',
+].join('');
+const CASED_ASTRAL_LETTER = /[\u{10400}-\u{1044f}\u{104b0}-\u{104d3}\u{104d8}-\u{104fb}\u{10c80}-\u{10cb2}\u{10cc0}-\u{10cf2}\u{118a0}-\u{118df}\u{1e900}-\u{1e943}]/u;
+// In the literal text a character beyond the BMP is one lone surrogate, which of two says whether it is such a letter;
+// white space beyond ASCII is a vertical tab, so \s is spelt out.
+const CASED_ASTRAL_UNIT = 0xd800;
+const OTHER_ASTRAL_UNIT = 0xdc00;
+const DEEPSEEK_LETTERS = `[\\t-\\r ]?[${CASED_LETTERS}\ud800]+`;
+const DEEPSEEK_PUNCTUATION = '[\\t-\\r ]?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3001\u3002]+';
+const DEEPSEEK_CJK = '[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+';
+const DEEPSEEK3_CJK = '[\u4e00-\u9fa5\u3040-\u30ff]+';
+const BLOOM = ' ?[^(\\t-\\r |.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+';
 
 /**
  * @typedef {object} Kind
@@ -182,7 +195,7 @@ function oneUnitPerCodePoint(text, unitOf) {
 function literalUnit(codePoint) {
   if (category(codePoint) === VERTICAL_TAB) return VERTICAL_TAB;
   if (codePoint <= 0xffff) return codePoint;
-  return CASED_ASTRAL.test(String.fromCodePoint(codePoint)) ? 0xd800 : 0xdc00;
+  return CASED_ASTRAL_LETTER.test(String.fromCodePoint(codePoint)) ? CASED_ASTRAL_UNIT : OTHER_ASTRAL_UNIT;
 }
 
 /**
@@ -197,11 +210,13 @@ function refine(lengths, view, regex) {
   const finer = [];
   let start = 0;
   for (const length of lengths) {
+    const span = view.slice(start, start + length); // so that look-ahead ends with it
     let done = 0;
-    for (const match of view.slice(start, start + length).matchAll(regex)) {
+    regex.lastIndex = 0;
+    for (let match = regex.exec(span); match; match = regex.exec(span)) {
       if (match.index > done) finer.push(match.index - done);
       finer.push(match[0].length);
-      done = match.index + match[0].length;
+      done = regex.lastIndex;
     }
     if (done < length) finer.push(length - done);
     start += length;
