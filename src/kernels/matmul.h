@@ -1,0 +1,59 @@
+/*
+ * Matrix products: y[token][row] = sum over columns of weight[row][column] * x[token][column].
+ *
+ * Quantised weights meet activations quantised per token and block of 32: x = scale * q, q in -127..127. With
+ * weight = d*u + m a block contributes scale * (d * sum(u*q) + m * sum(q)), the first sum in exact integers.
+ * The activation error (1/254 of the block's largest value at most) is the same as in llama.cpp's Q8_0 activations.
+ */
+#ifndef HS_KERNELS_MATMUL_H
+#define HS_KERNELS_MATMUL_H
+
+#include "quant/ggml.h"
+#include "quant/tensor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Quantised activations of n_tokens rows, block-major: block b of token t is element b * n_tokens + t.
+ * The integers are stored as the dot instruction wants them: with relaxed SIMD 32 x int8 in order; otherwise 32 x int16,
+ * each group of four in the order 0, 2, 1, 3, to meet the even and odd bytes of a weight vector.
+ */
+#if defined(__wasm_relaxed_simd__) || defined(HS_RELAXED)
+enum { HS_ACT_BYTES = 32 };
+#else
+enum { HS_ACT_BYTES = 64 };
+#endif
+
+typedef struct {
+    float scale;       /* times 2^112: the factor that f16 scales lack after their bits were moved into an f32 */
+    float sum;         /* sum of q over the block */
+    float sum_half[2]; /* over its first and second 16 */
+} hs_act_meta;
+
+typedef struct {
+    uint8_t *q;        /* [n_blocks][n_tokens][HS_ACT_BYTES] */
+    hs_act_meta *meta; /* [n_blocks][n_tokens] */
+    int n_blocks, n_tokens;
+} hs_act;
+
+/* Bytes for n_tokens rows of cols columns; hs_act_bind() lays an hs_act over such a buffer. cols is a multiple of 32. */
+size_t hs_act_bytes(int cols, int n_tokens);
+void hs_act_bind(hs_act *a, void *buffer, int cols, int n_tokens);
+
+/* q of one activation, wherever the layout keeps it. */
+int hs_act_value(const hs_act *a, int block, int token, int k);
+
+/* Quantises x [n_tokens][cols], rows x_stride floats apart. */
+void hs_act_quantize(const float *x, int x_stride, hs_act *a);
+void hs_act_quantize_scalar(const float *x, int x_stride, hs_act *a);
+
+/* Rows 4*group .. 4*group+3 of a tiled weight times every token; y [n_tokens] rows of y_stride floats, 4 written at y. */
+void hs_matmul_tile(const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride);
+void hs_matmul_tile_scalar(const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride);
+
+/* Row `row` of a float weight times n_tokens rows of f32 activations; one float per token at y. */
+void hs_matmul_float_row(const hs_tensor *w, int row, const float *x, int x_stride, int n_tokens, float *y, int y_stride);
+void hs_matmul_float_row_scalar(const hs_tensor *w, int row, const float *x, int x_stride, int n_tokens, float *y, int y_stride);
+
+#endif
