@@ -167,7 +167,7 @@ function topMass(logits, candidates, max, p) {
   let total = 0;
   for (const id of candidates) total += Math.exp(logits[id] - max);
   // All tokens below this share hold less than 1 - p together, so the cut lies above it: only the rest is sorted.
-  const least = Math.min(1, ((1 - p) / candidates.length) * total);
+  const least = ((1 - p) / candidates.length) * total;
   const likely = candidates.filter((id) => Math.exp(logits[id] - max) >= least);
   likely.sort((x, y) => logits[y] - logits[x] || x - y);
   let mass = 0;

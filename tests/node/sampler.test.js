@@ -115,6 +115,9 @@ describe('stages', () => {
     }
     const uniform = new Float32Array(1000);
     assert.equal(drawn(frequencies({ topP: 0.01 }, uniform, 1000)).length, 10);
+    assert.deepEqual(drawn(frequencies({ topK: 3 }, uniform, 500)), [0, 1, 2], 'of equals the first');
+    assert.deepEqual(drawn(frequencies({ topK: 2 }, logits(1, 1, 2), 500)), [0, 2]);
+    assert.deepEqual(drawn(frequencies({ topP: 0 }, uniform, 50)), [0]);
   });
 
   test('the repetition penalty divides positive logits, multiplies others, once per token, in the window', () => {
@@ -139,7 +142,7 @@ describe('stages', () => {
 
 describe('seed', () => {
   const choices = (/** @type {number | undefined} */ seed) => {
-    const sampler = createSampler({ temperature: 1, seed });
+    const sampler = createSampler(seed === undefined ? { temperature: 1 } : { temperature: 1, seed });
     const scores = new Float32Array(1000);
     return Array.from({ length: 12 }, () => sampler.sample(scores));
   };
