@@ -1,0 +1,35 @@
+/* Element-wise steps of the forward pass on f32 rows. Lengths are multiples of 4 unless said. */
+#ifndef HS_KERNELS_VECTOR_H
+#define HS_KERNELS_VECTOR_H
+
+/* RMSNorm: y = x / sqrt(mean(x^2) + eps) * weight. x and y may be the same. */
+void hs_rmsnorm(const float *x, const float *weight, int n, float eps, float *y);
+void hs_rmsnorm_scalar(const float *x, const float *weight, int n, float eps, float *y);
+
+/* x += y */
+void hs_add(float *x, const float *y, int n);
+void hs_add_scalar(float *x, const float *y, int n);
+
+/* SwiGLU: gate = silu(gate) * up, silu(x) = x / (1 + exp(-x)). Relative error below 4e-7 where |gate| < 80. */
+void hs_silu_mul(float *gate, const float *up, int n);
+void hs_silu_mul_scalar(float *gate, const float *up, int n);
+
+/* GeGLU: gate = gelu(gate) * up with the tanh form 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */
+void hs_gelu_mul(float *gate, const float *up, int n);
+void hs_gelu_mul_scalar(float *gate, const float *up, int n);
+
+/*
+ * Rotary embedding of the first 2*n_pairs values of one head (RoFormer, arXiv 2104.09864): pair i turns by the angle
+ * with cosine cs[2i] and sine cs[2i+1]. Interleaved pairs are (2i, 2i+1), halves ("neox") are (i, i + n_pairs).
+ * n_pairs is a multiple of 4.
+ */
+void hs_rope_interleaved(float *head, const float *cs, int n_pairs);
+void hs_rope_interleaved_scalar(float *head, const float *cs, int n_pairs);
+void hs_rope_halves(float *head, const float *cs, int n_pairs);
+void hs_rope_halves_scalar(float *head, const float *cs, int n_pairs);
+
+/* x = cap * tanh(x / cap) */
+void hs_softcap(float *x, int n, float cap);
+void hs_softcap_scalar(float *x, int n, float cap);
+
+#endif

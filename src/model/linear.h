@@ -1,0 +1,21 @@
+/* A weight matrix applied to the rows of a batch, split over threads. */
+#ifndef HS_MODEL_LINEAR_H
+#define HS_MODEL_LINEAR_H
+
+#include "kernels/matmul.h"
+#include "quant/tensor.h"
+
+/* The rows of a batch as f32 and, for quantised weights, in int8. */
+typedef struct {
+    const float *x; /* [n_tokens] rows of x_stride floats */
+    int x_stride, n_tokens;
+    hs_act quantized;
+} hs_rows;
+
+/* Wraps x [n_tokens][cols]; buffer has hs_act_bytes(cols, n_tokens) bytes. cols is a multiple of 32. */
+hs_rows hs_rows_make(const float *x, int x_stride, int cols, int n_tokens, void *buffer);
+
+/* y [n_tokens][w->rows], rows y_stride floats apart: the products, plus `bias` [w->rows] if not NULL. */
+void hs_linear(const hs_tensor *w, const float *bias, const hs_rows *x, float *y, int y_stride);
+
+#endif

@@ -1,0 +1,74 @@
+/* Element-wise steps of the forward pass in SIMD; the algebra is in kernels/vector.h. */
+#include "kernels/vector.h"
+
+#include "simd.h"
+#include "simd_exp.h"
+
+#include <math.h>
+
+void hs_rmsnorm(const float *x, const float *weight, int n, float eps, float *y) {
+    v128_t squares = wasm_f32x4_splat(0);
+    for (int i = 0; i < n; i += 4) {
+        v128_t v = wasm_v128_load(x + i);
+        squares = hs_fma(v, v, squares);
+    }
+    v128_t scale = wasm_f32x4_splat(1 / sqrtf(hs_sum_f32x4(squares) / (float)n + eps));
+    for (int i = 0; i < n; i += 4) {
+        v128_t scaled = wasm_f32x4_mul(wasm_v128_load(x + i), scale);
+        wasm_v128_store(y + i, wasm_f32x4_mul(scaled, wasm_v128_load(weight + i)));
+    }
+}
+
+void hs_add(float *x, const float *y, int n) {
+    for (int i = 0; i < n; i += 4) wasm_v128_store(x + i, wasm_f32x4_add(wasm_v128_load(x + i), wasm_v128_load(y + i)));
+}
+
+/* x / (1 + exp(-z)): silu for z = x, and gelu's 0.5 x (1 + tanh(w)) for z = 2w. */
+static inline v128_t times_sigmoid(v128_t x, v128_t z) {
+    return wasm_f32x4_div(x, wasm_f32x4_add(wasm_f32x4_splat(1), hs_exp_f32x4(wasm_f32x4_neg(z))));
+}
+
+void hs_silu_mul(float *gate, const float *up, int n) {
+    for (int i = 0; i < n; i += 4) {
+        v128_t x = wasm_v128_load(gate + i);
+        wasm_v128_store(gate + i, wasm_f32x4_mul(times_sigmoid(x, x), wasm_v128_load(up + i)));
+    }
+}
+
+void hs_gelu_mul(float *gate, const float *up, int n) {
+    const v128_t linear = wasm_f32x4_splat(1.59576912f), cubic = wasm_f32x4_splat(0.044715f * 1.59576912f);
+    for (int i = 0; i < n; i += 4) {
+        v128_t x = wasm_v128_load(gate + i);
+        v128_t z = wasm_f32x4_mul(x, hs_fma(wasm_f32x4_mul(x, x), cubic, linear));
+        wasm_v128_store(gate + i, wasm_f32x4_mul(times_sigmoid(x, z), wasm_v128_load(up + i)));
+    }
+}
+
+void hs_rope_interleaved(float *head, const float *cs, int n_pairs) {
+    const v128_t sign = wasm_f32x4_make(-1, 1, -1, 1);
+    for (int i = 0; i < 2 * n_pairs; i += 4) {
+        v128_t x = wasm_v128_load(head + i), turn = wasm_v128_load(cs + i);
+        v128_t cosine = wasm_i32x4_shuffle(turn, turn, 0, 0, 2, 2), sine = wasm_i32x4_shuffle(turn, turn, 1, 1, 3, 3);
+        v128_t swapped = wasm_f32x4_mul(wasm_i32x4_shuffle(x, x, 1, 0, 3, 2), sign);
+        wasm_v128_store(head + i, wasm_f32x4_add(wasm_f32x4_mul(x, cosine), wasm_f32x4_mul(swapped, sine)));
+    }
+}
+
+void hs_rope_halves(float *head, const float *cs, int n_pairs) {
+    for (int i = 0; i < n_pairs; i += 4) {
+        v128_t x = wasm_v128_load(head + i), y = wasm_v128_load(head + n_pairs + i);
+        v128_t t0 = wasm_v128_load(cs + 2 * i), t1 = wasm_v128_load(cs + 2 * i + 4);
+        v128_t cosine = wasm_i32x4_shuffle(t0, t1, 0, 2, 4, 6), sine = wasm_i32x4_shuffle(t0, t1, 1, 3, 5, 7);
+        wasm_v128_store(head + i, wasm_f32x4_sub(wasm_f32x4_mul(x, cosine), wasm_f32x4_mul(y, sine)));
+        wasm_v128_store(head + n_pairs + i, wasm_f32x4_add(wasm_f32x4_mul(x, sine), wasm_f32x4_mul(y, cosine)));
+    }
+}
+
+/* tanh(w) = 2 / (1 + exp(-2w)) - 1 */
+void hs_softcap(float *x, int n, float cap) {
+    const v128_t inverse = wasm_f32x4_splat(2 / cap), twice = wasm_f32x4_splat(2 * cap), once = wasm_f32x4_splat(cap);
+    for (int i = 0; i < n; i += 4) {
+        v128_t z = wasm_f32x4_mul(wasm_v128_load(x + i), inverse);
+        wasm_v128_store(x + i, wasm_f32x4_sub(times_sigmoid(twice, z), once));
+    }
+}
