@@ -3,6 +3,7 @@
 #define HS_MODEL_CONTEXT_H
 
 #include "attention/attention.h"
+#include "base/hs.h"
 #include "kv/kv.h"
 #include "model/model.h"
 

@@ -1,0 +1,80 @@
+/*
+ * Attention kernels: products of a group of queries with stored keys, weights, and weighted sums of values.
+ *
+ * Notation: G queries share a KV head, d = head_dim, keys and planes are laid out as kv/kv.h says. Logits of query g
+ * start at out + g * out_stride, one float per key. Key ranges are given in groups of four; kernels may write the logits
+ * of up to three keys beyond a count that is not a multiple of four.
+ */
+#ifndef HS_KERNELS_ATTENTION_H
+#define HS_KERNELS_ATTENTION_H
+
+#include "base/hs.h"
+
+#include <stdint.h>
+
+/* The queries of a KV head, prepared once for all keys. Scales include the attention scale. */
+typedef struct {
+    int group, head_dim;
+    float rows[HS_MAX_GROUP][HS_MAX_HEAD_DIM];          /* q * attention scale */
+    int16_t wide[HS_MAX_GROUP][HS_MAX_HEAD_DIM];        /* round(rows / wide_scale), |.| <= 32767; each four dims as 0, 2, 1, 3 */
+    float wide_scale[HS_MAX_GROUP];
+    int32_t wide_offset[HS_MAX_GROUP];                  /* -128 * sum of wide: keys are stored as u = value + 128 */
+    int8_t narrow[HS_MAX_GROUP][HS_MAX_HEAD_DIM];       /* round(rows / narrow_scale), |.| <= 127, in order (relaxed SIMD) */
+    int16_t narrow_wide[HS_MAX_GROUP][HS_MAX_HEAD_DIM]; /* the same as int16, each four dims as 0, 2, 1, 3 (SIMD128) */
+    float screen_scale[HS_MAX_GROUP];    /* 16 * narrow_scale: the weight of a high nibble */
+    float screen_offset[HS_MAX_GROUP];   /* narrow_scale * sum(narrow) * (7.5 - 128): low nibbles at their middle, and the offset of u */
+    float screen_variance[HS_MAX_GROUP]; /* half the variance of <q, missing low nibbles> per squared key scale */
+} hs_queries;
+
+/* Prepares `group` rows of head_dim floats. */
+void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_dim, float scale);
+
+/* Exact logits with int8 keys: out = k_scale * <q, key>, q to 16 bits (error below |q|_inf * 2^-16 per dim). */
+void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride);
+void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride);
+
+/*
+ * Logits from the high nibbles alone and q to 8 bits, less half the variance of what the low nibbles would add:
+ * exp(out) then has the mean of exp(logit) over the unknown nibbles.
+ */
+void hs_screen(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride);
+void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride);
+
+/* Logits of int8 rows (leaf centroids) in row-major order: out = scale * <q, row>, q in f32. */
+void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride);
+void hs_logits_rows_i8_scalar(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride);
+
+/* Logits of f32 rows. */
+void hs_logits_rows_f32(const hs_queries *q, const float *rows, int n, float *out, int out_stride);
+void hs_logits_rows_f32_scalar(const hs_queries *q, const float *rows, int n, float *out, int out_stride);
+
+/*
+ * out [g][d] += sum over j < n of w[g * w_stride + j] * row(j), with row(j) = scale[i] * rows[i], i = index ? index[j] : j.
+ * The int8 form scales the weights in place first.
+ */
+void hs_accumulate_i8(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out);
+void hs_accumulate_i8_scalar(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out);
+void hs_accumulate_f32(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out);
+void hs_accumulate_f32_scalar(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out);
+
+/* Largest of n floats, n >= 1. */
+float hs_max_f32(const float *x, int n);
+float hs_max_f32_scalar(const float *x, int n);
+
+/* x = exp(x - shift) in place, 2 ULP; returns the sum. */
+float hs_exp_sum(float *x, int n, float shift);
+float hs_exp_sum_scalar(float *x, int n, float shift);
+
+/* Inner product and y += a * x; d is a multiple of 4. */
+float hs_dot_f32(const float *a, const float *b, int d);
+float hs_dot_f32_scalar(const float *a, const float *b, int d);
+void hs_axpy_f32(float *y, float a, const float *x, int d);
+
+/*
+ * C [m][n] += A [m][k] * B [k][n], row-major f32 with row strides lda, ldb, ldc. n is a multiple of 8. The inner kernel of
+ * prefill attention: A is queries and B transposed keys, or A is weights and B values.
+ */
+void hs_gemm_f32(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int m, int n, int k);
+void hs_gemm_f32_scalar(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int m, int n, int k);
+
+#endif

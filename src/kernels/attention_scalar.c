@@ -1,0 +1,134 @@
+/* Scalar references of the attention kernels, and the preparation of queries. */
+#include "kernels/attention.h"
+
+#include <math.h>
+
+/* Place of dim i in an array that meets the even and odd bytes of a key vector. */
+static int even_odd_place(int i) {
+    static const int place[4] = {0, 2, 1, 3};
+    return (i & ~3) + place[i & 3];
+}
+
+void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_dim, float scale) {
+    q->group = group;
+    q->head_dim = head_dim;
+    for (int g = 0; g < group; g++, rows += head_dim) {
+        float largest = 0, squares = 0;
+        for (int i = 0; i < head_dim; i++) {
+            float x = q->rows[g][i] = rows[i] * scale;
+            largest = fmaxf(largest, fabsf(x));
+            squares += x * x;
+        }
+        float wide = largest > 0 ? 32767 / largest : 0, narrow = largest > 0 ? 127 / largest : 0;
+        int32_t wide_sum = 0, narrow_sum = 0;
+        for (int i = 0; i < head_dim; i++) {
+            int w = (int)rintf(q->rows[g][i] * wide), n = (int)rintf(q->rows[g][i] * narrow);
+            q->wide[g][even_odd_place(i)] = (int16_t)w;
+            q->narrow[g][i] = (int8_t)n;
+            q->narrow_wide[g][even_odd_place(i)] = (int16_t)n;
+            wide_sum += w;
+            narrow_sum += n;
+        }
+        q->wide_scale[g] = largest / 32767;
+        q->wide_offset[g] = -128 * wide_sum;
+        q->screen_scale[g] = 16 * largest / 127;
+        q->screen_offset[g] = largest / 127 * (float)narrow_sum * (7.5f - 128);
+        q->screen_variance[g] = 0.5f * squares * (16 * 16 - 1) / 12; /* a low nibble is uniform on 0..15 */
+    }
+}
+
+/* Nibble of key i, dim `dim` in a plane. */
+static int nibble(const uint8_t *plane, int d, int i, int dim) {
+    int pair = plane[i / 4 * 2 * d + dim / 8 * 16 + i % 4 * 4 + dim % 4];
+    return dim % 8 < 4 ? pair & 15 : pair >> 4;
+}
+
+void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
+    for (int g = 0; g < q->group; g++) {
+        for (int i = 0; i < 4 * n_groups; i++) {
+            double sum = 0;
+            for (int dim = 0; dim < q->head_dim; dim++) {
+                int key = (nibble(high, q->head_dim, i, dim) << 4 | nibble(low, q->head_dim, i, dim)) - 128;
+                sum += (double)q->wide[g][even_odd_place(dim)] * key;
+            }
+            out[g * out_stride + i] = (float)(sum * (double)q->wide_scale[g]) * k_scale[i];
+        }
+    }
+}
+
+void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
+    for (int g = 0; g < q->group; g++) {
+        for (int i = 0; i < 4 * n_groups; i++) {
+            int sum = 0;
+            for (int dim = 0; dim < q->head_dim; dim++) sum += q->narrow[g][dim] * nibble(high, q->head_dim, i, dim);
+            float logit = ((float)sum * q->screen_scale[g] + q->screen_offset[g]) * k_scale[i];
+            out[g * out_stride + i] = logit - q->screen_variance[g] * k_scale[i] * k_scale[i];
+        }
+    }
+}
+
+void hs_logits_rows_i8_scalar(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride) {
+    for (int g = 0; g < q->group; g++) {
+        for (int j = 0; j < n; j++) {
+            double sum = 0;
+            for (int i = 0; i < q->head_dim; i++) sum += (double)q->rows[g][i] * rows[j * q->head_dim + i];
+            out[g * out_stride + j] = (float)sum * scale[j];
+        }
+    }
+}
+
+void hs_logits_rows_f32_scalar(const hs_queries *q, const float *rows, int n, float *out, int out_stride) {
+    for (int g = 0; g < q->group; g++) {
+        for (int j = 0; j < n; j++) out[g * out_stride + j] = hs_dot_f32_scalar(q->rows[g], rows + j * q->head_dim, q->head_dim);
+    }
+}
+
+void hs_accumulate_i8_scalar(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out) {
+    for (int g = 0; g < group; g++) {
+        for (int j = 0; j < n; j++) {
+            int i = index ? index[j] : j;
+            float weight = w[g * w_stride + j] *= scale[i];
+            for (int dim = 0; dim < head_dim; dim++) out[g * head_dim + dim] += weight * (float)rows[(int64_t)i * head_dim + dim];
+        }
+    }
+}
+
+void hs_accumulate_f32_scalar(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out) {
+    for (int g = 0; g < group; g++) {
+        for (int j = 0; j < n; j++) {
+            int64_t at = (int64_t)(index ? index[j] : j) * head_dim;
+            for (int dim = 0; dim < head_dim; dim++) out[g * head_dim + dim] += w[g * w_stride + j] * rows[at + dim];
+        }
+    }
+}
+
+float hs_max_f32_scalar(const float *x, int n) {
+    float largest = x[0];
+    for (int i = 1; i < n; i++) largest = fmaxf(largest, x[i]);
+    return largest;
+}
+
+float hs_exp_sum_scalar(float *x, int n, float shift) {
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        x[i] = (float)exp((double)x[i] - (double)shift);
+        sum += (double)x[i];
+    }
+    return (float)sum;
+}
+
+float hs_dot_f32_scalar(const float *a, const float *b, int d) {
+    double sum = 0;
+    for (int i = 0; i < d; i++) sum += (double)a[i] * (double)b[i];
+    return (float)sum;
+}
+
+void hs_gemm_f32_scalar(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int m, int n, int k) {
+    for (int i = 0; i < m; i++) {
+        for (int j = 0; j < n; j++) {
+            double sum = 0;
+            for (int l = 0; l < k; l++) sum += (double)a[(int64_t)i * lda + l] * (double)b[(int64_t)l * ldb + j];
+            c[(int64_t)i * ldc + j] += (float)sum;
+        }
+    }
+}

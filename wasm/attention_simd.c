@@ -1,0 +1,265 @@
+/*
+ * Attention kernels in SIMD; contracts in kernels/attention.h.
+ *
+ * Keys come four at a time, a byte vector holding 4 keys x 4 dims, the queries' four dims broadcast: sums over dims stay
+ * in the 32-bit lane of their key. The screen multiplies nibbles (0..15, the i7 operand) by int8 queries; eight vectors
+ * accumulate in i16 (8 * 2*15*127 = 30480). Exact logits join both nibbles to u in 0..255 and use i32x4.dot_i16x8 with the
+ * 16-bit query: 255 * 32767 * 256 dims < 2^31.
+ */
+#include "kernels/attention.h"
+
+#include "simd.h"
+#include "simd_exp.h"
+
+#include <math.h>
+
+enum { PAIRS = 4 }; /* byte vectors of nibble pairs, 8 dims each, that are unpacked at a time */
+
+void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
+    const v128_t low_mask = wasm_i8x16_splat(15), high_mask = wasm_i8x16_splat((int8_t)0xf0), byte = wasm_i16x8_splat(255);
+    int d = q->head_dim, pairs = d / 8;
+    for (int i = 0; i < n_groups; i++, high += 2 * d, low += 2 * d) {
+        v128_t sum[HS_MAX_GROUP];
+        for (int g = 0; g < q->group; g++) sum[g] = wasm_i32x4_splat(q->wide_offset[g]);
+        for (int p = 0; p < pairs; p++) {
+            v128_t h = wasm_v128_load(high + 16 * p), l = wasm_v128_load(low + 16 * p);
+            v128_t first = wasm_v128_or(wasm_v128_and(wasm_i16x8_shl(h, 4), high_mask), wasm_v128_and(l, low_mask));
+            v128_t second = wasm_v128_or(wasm_v128_and(h, high_mask), wasm_v128_and(wasm_u16x8_shr(l, 4), low_mask));
+            v128_t first_even = wasm_v128_and(first, byte), first_odd = wasm_u16x8_shr(first, 8);
+            v128_t second_even = wasm_v128_and(second, byte), second_odd = wasm_u16x8_shr(second, 8);
+            for (int g = 0; g < q->group; g++) {
+                const int16_t *w = q->wide[g] + 8 * p;
+                v128_t a = wasm_i32x4_add(wasm_i32x4_dot_i16x8(first_even, wasm_v128_load32_splat(w)), wasm_i32x4_dot_i16x8(first_odd, wasm_v128_load32_splat(w + 2)));
+                v128_t b = wasm_i32x4_add(wasm_i32x4_dot_i16x8(second_even, wasm_v128_load32_splat(w + 4)), wasm_i32x4_dot_i16x8(second_odd, wasm_v128_load32_splat(w + 6)));
+                sum[g] = wasm_i32x4_add(sum[g], wasm_i32x4_add(a, b));
+            }
+        }
+        v128_t scale = wasm_v128_load(k_scale + 4 * i);
+        for (int g = 0; g < q->group; g++) {
+            v128_t logit = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->wide_scale[g]));
+            wasm_v128_store(out + g * out_stride + 4 * i, wasm_f32x4_mul(logit, scale));
+        }
+    }
+}
+
+/* Sum over n nibble-pair vectors of nibbles * narrow query, per key. */
+static inline v128_t screen_dot(const hs_queries *q, int g, int first_pair, int n, const v128_t *nibbles) {
+#ifdef HS_RELAXED
+    const int8_t *w = q->narrow[g] + 8 * first_pair;
+    v128_t sum = hs_dot_i7(wasm_v128_load32_splat(w), nibbles[0]);
+    for (int v = 1; v < 2 * n; v++) sum = wasm_i16x8_add(sum, hs_dot_i7(wasm_v128_load32_splat(w + 4 * v), nibbles[v]));
+    return wasm_i32x4_extadd_pairwise_i16x8(sum);
+#else
+    const int16_t *w = q->narrow_wide[g] + 8 * first_pair;
+    v128_t sum = wasm_i32x4_splat(0);
+    for (int v = 0; v < 2 * n; v++) {
+        sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(wasm_v128_and(nibbles[v], wasm_i16x8_splat(255)), wasm_v128_load32_splat(w + 4 * v)));
+        sum = wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(wasm_u16x8_shr(nibbles[v], 8), wasm_v128_load32_splat(w + 4 * v + 2)));
+    }
+    return sum;
+#endif
+}
+
+void hs_screen(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
+    const v128_t low_mask = wasm_i8x16_splat(15);
+    int d = q->head_dim, pairs = d / 8;
+    for (int i = 0; i < n_groups; i++, high += 2 * d) {
+        v128_t sum[HS_MAX_GROUP];
+        for (int p = 0; p < pairs; p += PAIRS) {
+            int n = hs_min(PAIRS, pairs - p);
+            v128_t nibbles[2 * PAIRS];
+            for (int j = 0; j < n; j++) {
+                v128_t raw = wasm_v128_load(high + 16 * (p + j));
+                nibbles[2 * j] = wasm_v128_and(raw, low_mask);
+                nibbles[2 * j + 1] = wasm_v128_and(wasm_u16x8_shr(raw, 4), low_mask);
+            }
+            for (int g = 0; g < q->group; g++) {
+                v128_t part = n == PAIRS ? screen_dot(q, g, p, PAIRS, nibbles) : screen_dot(q, g, p, n, nibbles);
+                sum[g] = p == 0 ? part : wasm_i32x4_add(sum[g], part);
+            }
+        }
+        v128_t scale = wasm_v128_load(k_scale + 4 * i);
+        for (int g = 0; g < q->group; g++) {
+            v128_t logit = hs_fma(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->screen_scale[g]), wasm_f32x4_splat(q->screen_offset[g]));
+            logit = wasm_f32x4_sub(logit, wasm_f32x4_mul(wasm_f32x4_splat(q->screen_variance[g]), scale));
+            wasm_v128_store(out + g * out_stride + 4 * i, wasm_f32x4_mul(logit, scale));
+        }
+    }
+}
+
+void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride) {
+    int d = q->head_dim;
+    for (int j = 0; j < n; j++, rows += d) {
+        v128_t sum[HS_MAX_GROUP];
+        for (int g = 0; g < q->group; g++) sum[g] = wasm_f32x4_splat(0);
+        for (int i = 0; i < d; i += 8) {
+            v128_t wide = wasm_i16x8_load8x8(rows + i);
+            v128_t low = wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wide)), high = wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(wide));
+            for (int g = 0; g < q->group; g++) {
+                sum[g] = hs_fma(low, wasm_v128_load(q->rows[g] + i), sum[g]);
+                sum[g] = hs_fma(high, wasm_v128_load(q->rows[g] + i + 4), sum[g]);
+            }
+        }
+        for (int g = 0; g < q->group; g++) out[g * out_stride + j] = hs_sum_f32x4(sum[g]) * scale[j];
+    }
+}
+
+void hs_logits_rows_f32(const hs_queries *q, const float *rows, int n, float *out, int out_stride) {
+    int d = q->head_dim;
+    for (int j = 0; j < n; j++, rows += d) {
+        v128_t sum[HS_MAX_GROUP];
+        for (int g = 0; g < q->group; g++) sum[g] = wasm_f32x4_splat(0);
+        for (int i = 0; i < d; i += 4) {
+            v128_t k = wasm_v128_load(rows + i);
+            for (int g = 0; g < q->group; g++) sum[g] = hs_fma(k, wasm_v128_load(q->rows[g] + i), sum[g]);
+        }
+        for (int g = 0; g < q->group; g++) out[g * out_stride + j] = hs_sum_f32x4(sum[g]);
+    }
+}
+
+/* Eight dims of `group` (1..4) queries over all rows: the sums stay in registers. */
+static inline void accumulate_slice_i8(const float *w, int w_stride, const int8_t *rows, const int *index, int n, int group, int head_dim, float *out) {
+    v128_t low[4], high[4];
+    for (int g = 0; g < group; g++) {
+        low[g] = wasm_v128_load(out + g * head_dim);
+        high[g] = wasm_v128_load(out + g * head_dim + 4);
+    }
+    for (int j = 0; j < n; j++) {
+        v128_t wide = wasm_i16x8_load8x8(rows + (size_t)(index ? index[j] : j) * (size_t)head_dim);
+        v128_t a = wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wide)), b = wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(wide));
+        for (int g = 0; g < group; g++) {
+            v128_t weight = wasm_v128_load32_splat(w + g * w_stride + j);
+            low[g] = hs_fma(a, weight, low[g]);
+            high[g] = hs_fma(b, weight, high[g]);
+        }
+    }
+    for (int g = 0; g < group; g++) {
+        wasm_v128_store(out + g * head_dim, low[g]);
+        wasm_v128_store(out + g * head_dim + 4, high[g]);
+    }
+}
+
+static inline void accumulate_slice_f32(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out) {
+    v128_t low[4], high[4];
+    for (int g = 0; g < group; g++) {
+        low[g] = wasm_v128_load(out + g * head_dim);
+        high[g] = wasm_v128_load(out + g * head_dim + 4);
+    }
+    for (int j = 0; j < n; j++) {
+        const float *row = rows + (size_t)(index ? index[j] : j) * (size_t)head_dim;
+        v128_t a = wasm_v128_load(row), b = wasm_v128_load(row + 4);
+        for (int g = 0; g < group; g++) {
+            v128_t weight = wasm_v128_load32_splat(w + g * w_stride + j);
+            low[g] = hs_fma(a, weight, low[g]);
+            high[g] = hs_fma(b, weight, high[g]);
+        }
+    }
+    for (int g = 0; g < group; g++) {
+        wasm_v128_store(out + g * head_dim, low[g]);
+        wasm_v128_store(out + g * head_dim + 4, high[g]);
+    }
+}
+
+/* Calls a slice kernel with the group size as a constant, so that its sums become registers. */
+#define FOR_GROUP(kernel, size, ...)                 \
+    switch (size) {                                  \
+    case 1: kernel(__VA_ARGS__, 1, head_dim, o); break; \
+    case 2: kernel(__VA_ARGS__, 2, head_dim, o); break; \
+    case 3: kernel(__VA_ARGS__, 3, head_dim, o); break; \
+    default: kernel(__VA_ARGS__, 4, head_dim, o); break; \
+    }
+
+void hs_accumulate_i8(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out) {
+    for (int g = 0; g < group; g++) {
+        float *weight = w + g * w_stride;
+        for (int j = 0; j < n; j++) weight[j] *= scale[index ? index[j] : j];
+    }
+    for (int g = 0; g < group; g += 4) {
+        const float *weights = w + g * w_stride;
+        for (int dim = 0; dim < head_dim; dim += 8) {
+            float *o = out + g * head_dim + dim;
+            FOR_GROUP(accumulate_slice_i8, hs_min(4, group - g), weights, w_stride, rows + dim, index, n)
+        }
+    }
+}
+
+void hs_accumulate_f32(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out) {
+    for (int g = 0; g < group; g += 4) {
+        const float *weights = w + g * w_stride;
+        for (int dim = 0; dim < head_dim; dim += 8) {
+            float *o = out + g * head_dim + dim;
+            FOR_GROUP(accumulate_slice_f32, hs_min(4, group - g), weights, w_stride, rows + dim, index, n)
+        }
+    }
+}
+
+float hs_max_f32(const float *x, int n) {
+    float largest = x[0];
+    int i = 0;
+    if (n >= 4) {
+        v128_t four = wasm_v128_load(x);
+        for (i = 4; i + 4 <= n; i += 4) four = wasm_f32x4_pmax(four, wasm_v128_load(x + i));
+        for (int lane = 0; lane < 4; lane++) {
+            float lanes[4];
+            wasm_v128_store(lanes, four);
+            if (lanes[lane] > largest) largest = lanes[lane];
+        }
+    }
+    for (; i < n; i++) {
+        if (x[i] > largest) largest = x[i];
+    }
+    return largest;
+}
+
+float hs_exp_sum(float *x, int n, float shift) {
+    v128_t sum = wasm_f32x4_splat(0), down = wasm_f32x4_splat(shift);
+    int i = 0;
+    for (; i + 4 <= n; i += 4) {
+        v128_t e = hs_exp_f32x4(wasm_f32x4_sub(wasm_v128_load(x + i), down));
+        wasm_v128_store(x + i, e);
+        sum = wasm_f32x4_add(sum, e);
+    }
+    float total = hs_sum_f32x4(sum);
+    for (; i < n; i++) total += x[i] = wasm_f32x4_extract_lane(hs_exp_f32x4(wasm_f32x4_splat(x[i] - shift)), 0);
+    return total;
+}
+
+float hs_dot_f32(const float *a, const float *b, int d) {
+    v128_t sum = wasm_f32x4_splat(0);
+    for (int i = 0; i < d; i += 4) sum = hs_fma(wasm_v128_load(a + i), wasm_v128_load(b + i), sum);
+    return hs_sum_f32x4(sum);
+}
+
+void hs_axpy_f32(float *y, float a, const float *x, int d) {
+    v128_t factor = wasm_f32x4_splat(a);
+    for (int i = 0; i < d; i += 4) wasm_v128_store(y + i, hs_fma(factor, wasm_v128_load(x + i), wasm_v128_load(y + i)));
+}
+
+/* `rows` (1..6) rows of A against eight columns of B: twelve sums in registers. */
+static inline void gemm_strip(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int k, int rows) {
+    v128_t low[6], high[6];
+    for (int r = 0; r < rows; r++) {
+        low[r] = wasm_v128_load(c + (size_t)r * (size_t)ldc);
+        high[r] = wasm_v128_load(c + (size_t)r * (size_t)ldc + 4);
+    }
+    for (int l = 0; l < k; l++) {
+        v128_t b0 = wasm_v128_load(b + (size_t)l * (size_t)ldb), b1 = wasm_v128_load(b + (size_t)l * (size_t)ldb + 4);
+        for (int r = 0; r < rows; r++) {
+            v128_t weight = wasm_v128_load32_splat(a + (size_t)r * (size_t)lda + l);
+            low[r] = hs_fma(weight, b0, low[r]);
+            high[r] = hs_fma(weight, b1, high[r]);
+        }
+    }
+    for (int r = 0; r < rows; r++) {
+        wasm_v128_store(c + (size_t)r * (size_t)ldc, low[r]);
+        wasm_v128_store(c + (size_t)r * (size_t)ldc + 4, high[r]);
+    }
+}
+
+void hs_gemm_f32(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int m, int n, int k) {
+    for (int j = 0; j < n; j += 8) {
+        int i = 0;
+        for (; i + 6 <= m; i += 6) gemm_strip(a + (size_t)i * (size_t)lda, lda, b + j, ldb, c + (size_t)i * (size_t)ldc + j, ldc, k, 6);
+        for (; i < m; i++) gemm_strip(a + (size_t)i * (size_t)lda, lda, b + j, ldb, c + (size_t)i * (size_t)ldc + j, ldc, k, 1);
+    }
+}
