@@ -53,12 +53,12 @@ static void load_tile(const hs_kv *kv, int first, int n, const block_scratch *s)
 /* Weights of one row from its logits: keys from..to-1 of the tile are visible. */
 static void weigh_row(const block_scratch *s, int row, int from, int to, int head_dim) {
     float *logits = s->logits + row * TILE, *out = s->out + (size_t)row * (size_t)head_dim;
-    for (int j = 0; j < from; j++) logits[j] = -INFINITY;
-    for (int j = to; j < TILE; j++) logits[j] = -INFINITY;
-    if (from >= to) {
+    if (from >= to) { /* the tile lies after the query, or before its window */
         memset(logits, 0, TILE * sizeof(float));
         return;
     }
+    for (int j = 0; j < from; j++) logits[j] = -INFINITY;
+    for (int j = to; j < TILE; j++) logits[j] = -INFINITY;
     float peak = hs_max_f32(logits, TILE);
     if (peak > s->peak[row]) {
         float factor = s->mass[row] > 0 ? expf(s->peak[row] - peak) : 0;

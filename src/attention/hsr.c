@@ -4,39 +4,101 @@
 
 #include <math.h>
 
-/* A centroid's logit is raised by this many deviations before a leaf is left closed. */
+
+/* A leaf's estimated mass is raised by this many deviations of <q,k> inside it before it is left closed. */
 static const float RAISE = 1.5f;
+static const float LN_LEAF = 2.7725887f;
+
+/* One cache's leaves during a step. Logs and weights are relative to exp(peak) of the step. */
+typedef struct {
+    const hs_kv *kv;
+    int first, n;   /* its sealed leaves */
+    float *mass;    /* [group][stride] log of the estimated mass, then the far-field weight */
+    int *slot;      /* [n] place among the screened leaves, or -1 for a closed leaf */
+} part_leaves;
 
 typedef struct {
-    float *centroid; /* [group][leaves] logits of centroids, then far-field weights */
-    float *total;    /* [group] estimated softmax mass relative to exp(peak) */
-    int *reported;   /* [HS_RUN] own indices of reported keys waiting for evaluation */
-    int leaves;      /* stride of centroid */
-} hsr_scratch;
+    hs_queries squares;    /* rows are squared: <squares, variance> is the variance of <q,k> */
+    float *mass, *spread;  /* [group][leaves] */
+    float *screened;       /* [group][leaves * HS_LEAF] logits, then weights, of opened leaves by slot */
+    int *slot;             /* [leaves] */
+    int reported[HS_RUN];  /* own indices of keys waiting for exact evaluation */
+    float peak[HS_MAX_GROUP], total[HS_MAX_GROUP];
+    int leaves, opened;    /* all sealed leaves, rounded up to 4: the stride; leaves screened so far */
+} step;
 
 size_t hs_attend_hsr_scratch_bytes(int group, int capacity) {
-    size_t leaves = (size_t)capacity / HS_LEAF + 4;
-    return hs_align_up((size_t)group * leaves * sizeof(float)) + hs_align_up(HS_MAX_GROUP * sizeof(float)) + hs_align_up(HS_RUN * sizeof(int));
+    size_t leaves = ((size_t)capacity / HS_LEAF + 4) & ~(size_t)3, row = (size_t)group * leaves * sizeof(float);
+    return hs_align_up(sizeof(step)) + 2 * hs_align_up(row) + hs_align_up(row * HS_LEAF) + hs_align_up(leaves * sizeof(int));
 }
 
-static hsr_scratch lay_out(void *scratch, int group, int leaves) {
-    hsr_scratch h = {.centroid = scratch, .leaves = (leaves + 3) & ~3};
-    char *next = (char *)scratch + hs_align_up((size_t)group * (size_t)h.leaves * sizeof(float));
-    h.total = (float *)(void *)next;
-    h.reported = (int *)(void *)(next + hs_align_up(HS_MAX_GROUP * sizeof(float)));
-    return h;
+static step *lay_out(char *scratch, int group, int leaves) {
+    step *t = (step *)(void *)scratch;
+    t->leaves = (leaves + 3) & ~3;
+    t->opened = 0;
+    size_t row = (size_t)group * (size_t)t->leaves * sizeof(float);
+    scratch += hs_align_up(sizeof(step));
+    t->mass = (float *)(void *)scratch;
+    t->spread = (float *)(void *)(scratch += hs_align_up(row));
+    t->screened = (float *)(void *)(scratch += hs_align_up(row));
+    t->slot = (int *)(void *)(scratch + hs_align_up(row * HS_LEAF));
+    return t;
 }
 
-static int first_leaf(const hs_kv *kv) { return kv->sealed_from / HS_LEAF; }
-static int leaf_count(const hs_kv *kv) { return (kv->sealed_to - kv->sealed_from) / HS_LEAF; }
-
-/* Half the variance of <q,k> over a leaf's keys, taken as isotropic. */
-static float half_variance(const hs_queries *q, int g, float leaf_variance) {
-    return q->screen_variance[g] * (2 * 12.0f / 255) * leaf_variance * 0.5f;
+static part_leaves leaves_of(const hs_kv *kv, const step *t, int before) {
+    return (part_leaves){kv, kv->sealed_from / HS_LEAF, (kv->sealed_to - kv->sealed_from) / HS_LEAF, t->mass + before, t->slot + before};
 }
 
-/* Evaluates the reported keys exactly, values included, and takes their screened weight out of the leaves' far field. */
-static void evaluate_reported(const hs_queries *q, const hs_kv *kv, const hs_attention_params *p, hs_softmax *s, const int *reported, int n) {
+/* mass [g][j] = log of the leaf's estimated mass, count * exp(centroid logit + variance / 2); spread the deviation. */
+static void weigh_leaves(const hs_queries *q, const part_leaves *l, const hs_attention_params *p, step *t) {
+    size_t at = (size_t)l->first * (size_t)l->kv->head_dim;
+    float *spread = t->spread + (l->mass - t->mass);
+    hs_logits_rows_i8(q, l->kv->leaf_k + at, l->kv->leaf_k_scale + l->first, l->n, l->mass, t->leaves);
+    hs_logits_rows_i8(&t->squares, l->kv->leaf_spread + at, l->kv->leaf_spread_scale + l->first, l->n, spread, t->leaves);
+    for (int g = 0; g < q->group; g++) {
+        float *mass = l->mass + g * t->leaves, *variance = spread + g * t->leaves;
+        for (int j = 0; j < l->n; j++) mass[j] += 0.5f * variance[j];
+        if (p->softcap > 0) hs_softcap(mass, (l->n + 3) & ~3, p->softcap);
+        for (int j = 0; j < l->n; j++) {
+            mass[j] += LN_LEAF;
+            variance[j] = sqrtf(variance[j]);
+        }
+    }
+}
+
+/* Screens the leaves whose share may reach leaf_theta for any query of the group. */
+static void open_leaves(const hs_queries *q, const part_leaves *l, const hs_attention_params *p, const float *open_from, step *t) {
+    const float *spread = t->spread + (l->mass - t->mass);
+    int d = l->kv->head_dim, stride = t->leaves * HS_LEAF;
+    for (int j = 0; j < l->n; j++) {
+        int open = 0;
+        for (int g = 0; g < q->group; g++) open |= l->mass[g * t->leaves + j] + RAISE * spread[g * t->leaves + j] >= open_from[g];
+        l->slot[j] = open ? t->opened++ : -1;
+        if (!open) continue;
+        int key = (l->first + j) * HS_LEAF;
+        float *out = t->screened + (size_t)l->slot[j] * HS_LEAF;
+        hs_screen(q, l->kv->k_high + (size_t)key * (size_t)d / 2, l->kv->k_scale + key, HS_LEAF / 4, out, stride);
+        for (int g = 0; p->softcap > 0 && g < q->group; g++) hs_softcap(out + (size_t)g * (size_t)stride, HS_LEAF, p->softcap);
+    }
+}
+
+/* Turns logs into weights under one peak per query, and sums them with the exact mass. */
+static void weigh_step(const hs_queries *q, hs_softmax *s, step *t, int leaves) {
+    for (int g = 0; g < q->group; g++) {
+        float *screened = t->screened + (size_t)g * (size_t)t->leaves * HS_LEAF, *mass = t->mass + g * t->leaves;
+        int n = t->opened * HS_LEAF;
+        for (int j = 0; j < leaves; j++) mass[j] = t->slot[j] >= 0 ? -INFINITY : mass[j];
+        float peak = hs_max_f32(mass, leaves);
+        if (n > 0) peak = fmaxf(peak, hs_max_f32(screened, n));
+        hs_softmax_raise(s, g, peak, q->head_dim);
+        t->peak[g] = s->peak[g];
+        t->total[g] = s->mass[g] + hs_exp_sum(mass, leaves, t->peak[g]);
+        if (n > 0) t->total[g] += hs_exp_sum(screened, n, t->peak[g]);
+    }
+}
+
+/* Evaluates reported keys exactly, values included. */
+static void evaluate(const hs_queries *q, const hs_kv *kv, const hs_attention_params *p, hs_softmax *s, const int *reported, int n) {
     int d = kv->head_dim;
     for (int j = 0; j < n; j++) {
         float four[HS_MAX_GROUP * 4];
@@ -52,111 +114,107 @@ static void evaluate_reported(const hs_queries *q, const hs_kv *kv, const hs_att
     else hs_accumulate_i8(s->logits, HS_RUN, kv->v, kv->v_scale, reported, n, q->group, d, s->out);
 }
 
-/* Screens one opened leaf: appends its reported keys, leaves in weight[g] the log of what is not reported. */
-static int open_leaf(const hs_queries *q, const hs_kv *kv, int leaf, const hs_attention_params *p, const float *threshold, int *reported, float *weight) {
-    float logits[HS_MAX_GROUP * HS_LEAF];
-    int key = leaf * HS_LEAF, n = 0, d = kv->head_dim;
-    hs_screen(q, kv->k_high + (size_t)key * (size_t)d / 2, kv->k_scale + key, HS_LEAF / 4, logits, HS_LEAF);
-    unsigned hit = 0;
-    for (int g = 0; g < q->group; g++) {
-        float *row = logits + g * HS_LEAF;
-        if (p->softcap > 0) hs_softcap(row, HS_LEAF, p->softcap);
-        for (int i = 0; i < HS_LEAF; i++) hit |= (unsigned)(row[i] >= threshold[g]) << i;
-    }
-    for (int i = 0; i < HS_LEAF; i++) {
-        if (hit >> i & 1) reported[n++] = key + i;
-    }
-    for (int g = 0; g < q->group; g++) {
-        float *row = logits + g * HS_LEAF;
-        for (int i = 0; i < HS_LEAF; i++) {
-            if (hit >> i & 1) row[i] = -INFINITY;
+/* Reports the keys of opened leaves above the threshold; the rest of a leaf's weight becomes its far field. */
+static void report(const hs_queries *q, const part_leaves *l, const hs_attention_params *p, const float *threshold, hs_softmax *s, step *t, hs_attention_stats *stats) {
+    size_t stride = (size_t)t->leaves * HS_LEAF;
+    int waiting = 0;
+    for (int j = 0; j < l->n; j++) {
+        if (l->slot[j] < 0) continue;
+        const float *weight = t->screened + (size_t)l->slot[j] * HS_LEAF;
+        unsigned hits = 0;
+        for (int g = 0; g < q->group; g++) {
+            for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[(size_t)g * stride + (size_t)i] >= threshold[g]) << i;
         }
-        float peak = n < HS_LEAF ? hs_max_f32(row, HS_LEAF) : 0;
-        weight[g] = n < HS_LEAF ? peak + logf(hs_exp_sum(row, HS_LEAF, peak)) : -INFINITY;
-    }
-    return n;
-}
-
-/* Log of the estimated mass of every leaf of one cache; adds it to the estimated totals. */
-static void weigh_leaves(const hs_queries *q, const hs_kv *kv, const hs_attention_params *p, const hs_softmax *s, const hsr_scratch *h, float *centroid) {
-    int first = first_leaf(kv), n = leaf_count(kv);
-    hs_logits_rows_i8(q, kv->leaf_k + (size_t)first * (size_t)kv->head_dim, kv->leaf_k_scale + first, n, centroid, h->leaves);
-    for (int g = 0; g < q->group; g++) {
-        float *row = centroid + g * h->leaves, sum = 0;
-        for (int j = 0; j < n; j++) row[j] += half_variance(q, g, kv->leaf_variance[first + j]);
-        if (p->softcap > 0) hs_softcap(row, (n + 3) & ~3, p->softcap);
-        for (int j = 0; j < n; j++) {
-            row[j] += 2.7725887f; /* ln HS_LEAF */
-            sum += expf(row[j] - s->peak[g]);
+        for (int g = 0; g < q->group; g++) {
+            float far = 0;
+            for (int i = 0; i < HS_LEAF; i++) far += hits >> i & 1 ? 0 : weight[(size_t)g * stride + (size_t)i];
+            l->mass[g * t->leaves + j] = far;
         }
-        h->total[g] += sum;
-    }
-}
-
-static int is_open(const hs_queries *q, const hs_kv *kv, int leaf, const float *weight, int stride, const float *open_from) {
-    for (int g = 0; g < q->group; g++) {
-        float deviation = sqrtf(2 * half_variance(q, g, kv->leaf_variance[leaf]));
-        if (weight[g * stride] + RAISE * deviation >= open_from[g]) return 1;
-    }
-    return 0;
-}
-
-static void attend_leaves(const hs_queries *q, const hs_kv *kv, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, const hsr_scratch *h, float *centroid, const float *threshold, const float *open_from) {
-    int first = first_leaf(kv), n = leaf_count(kv), waiting = 0;
-    for (int j = 0; j < n; j++) {
-        if (!is_open(q, kv, first + j, centroid + j, h->leaves, open_from)) continue;
-        float weight[HS_MAX_GROUP];
         if (waiting > HS_RUN - HS_LEAF) {
-            evaluate_reported(q, kv, p, s, h->reported, waiting);
+            evaluate(q, l->kv, p, s, t->reported, waiting);
             waiting = 0;
         }
-        int hits = open_leaf(q, kv, first + j, p, threshold, h->reported + waiting, weight);
-        waiting += hits;
-        for (int g = 0; g < q->group; g++) centroid[g * h->leaves + j] = weight[g];
-        stats->leaves_opened++;
-        stats->keys_screened += HS_LEAF;
-        stats->keys_exact += hits;
+        int before = waiting;
+        for (int i = 0; i < HS_LEAF; i++) {
+            if (hits >> i & 1) t->reported[waiting++] = (l->first + j) * HS_LEAF + i;
+        }
+        stats->keys_exact += waiting - before;
     }
-    if (waiting > 0) evaluate_reported(q, kv, p, s, h->reported, waiting);
+    if (waiting > 0) evaluate(q, l->kv, p, s, t->reported, waiting);
 }
 
-static void add_far_field(const hs_queries *q, const hs_kv *kv, hs_softmax *s, const hsr_scratch *h, float *centroid) {
-    int first = first_leaf(kv), n = leaf_count(kv), d = kv->head_dim;
-    if (n == 0) return;
+static void add_far_field(const hs_queries *q, const part_leaves *l, hs_softmax *s, const step *t) {
+    size_t at = (size_t)l->first * (size_t)q->head_dim;
     for (int g = 0; g < q->group; g++) {
-        float *row = centroid + g * h->leaves;
-        hs_softmax_raise(s, g, hs_max_f32(row, n), d);
-        s->mass[g] += hs_exp_sum(row, n, s->peak[g]);
+        float *mass = l->mass + g * t->leaves, factor = expf(t->peak[g] - s->peak[g]);
+        for (int j = 0; j < l->n; j++) s->mass[g] += mass[j] *= factor;
     }
-    hs_accumulate_i8(centroid, h->leaves, kv->leaf_v + (size_t)first * (size_t)d, kv->leaf_v_scale + first, NULL, n, q->group, d, s->out);
+    hs_accumulate_i8(l->mass, t->leaves, l->kv->leaf_v + at, l->kv->leaf_v_scale + l->first, NULL, l->n, q->group, q->head_dim, s->out);
+}
+
+/* The sink and the window of every cache. Returns the number of sealed leaves. */
+static int attend_unsealed(const hs_kv *kv, const hs_queries *q, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats) {
+    int leaves = 0;
+    for (const hs_kv *part = kv; part; part = part->parent) {
+        int sink = hs_min(part->sealed_from, part->count), window = hs_min(part->sealed_to, part->count);
+        if (sink > 0) hs_softmax_keys(s, q, part, 0, sink, p);
+        if (window < part->count) hs_softmax_keys(s, q, part, window, part->count, p);
+        leaves += (part->sealed_to - part->sealed_from) / HS_LEAF;
+        stats->keys_visible += part->count;
+        stats->keys_exact += sink + part->count - window;
+    }
+    return leaves;
 }
 
 void hs_attend_hsr(const hs_kv *kv, const hs_queries *q, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, void *scratch) {
-    int leaves = 0;
-    for (const hs_kv *part = kv; part; part = part->parent) leaves += leaf_count(part);
-    hsr_scratch h = lay_out(scratch, q->group, leaves);
-    for (const hs_kv *part = kv; part; part = part->parent) {
-        int sink = hs_min(part->sealed_from, part->count), rest = hs_min(part->sealed_to, part->count);
-        if (sink > 0) hs_softmax_keys(s, q, part, 0, sink, p);
-        if (rest < part->count) hs_softmax_keys(s, q, part, rest, part->count, p);
-        stats->keys_visible += part->count;
-        stats->keys_exact += part->count - leaf_count(part) * HS_LEAF;
+    int leaves = attend_unsealed(kv, q, p, s, stats);
+    if (leaves == 0) {
+        stats->mass_exact += q->group;
+        return;
     }
-    stats->leaves_total += leaves;
-    for (int g = 0; g < q->group; g++) h.total[g] = s->mass[g];
-    float *centroid = h.centroid;
-    for (const hs_kv *part = kv; part; centroid += leaf_count(part), part = part->parent) weigh_leaves(q, part, p, s, &h, centroid);
-    float threshold[HS_MAX_GROUP], open_from[HS_MAX_GROUP];
+    step *t = lay_out(scratch, q->group, leaves);
+    t->squares.group = q->group;
+    t->squares.head_dim = q->head_dim;
     for (int g = 0; g < q->group; g++) {
-        float log_mass = s->peak[g] + logf(h.total[g]);
-        threshold[g] = log_mass + logf(p->theta > 0 ? p->theta : HS_THETA);
-        open_from[g] = log_mass + logf(p->leaf_theta > 0 ? p->leaf_theta : HS_LEAF_THETA);
+        for (int i = 0; i < q->head_dim; i++) t->squares.rows[g][i] = q->rows[g][i] * q->rows[g][i];
     }
-    centroid = h.centroid;
-    for (const hs_kv *part = kv; part; centroid += leaf_count(part), part = part->parent) attend_leaves(q, part, p, s, stats, &h, centroid, threshold, open_from);
+    int before = 0;
+    for (const hs_kv *part = kv; part; part = part->parent) {
+        part_leaves l = leaves_of(part, t, before);
+        weigh_leaves(q, &l, p, t);
+        before += l.n;
+    }
+    float open_from[HS_MAX_GROUP], threshold[HS_MAX_GROUP], leaf_theta = p->leaf_theta > 0 ? p->leaf_theta : HS_LEAF_THETA, theta = p->theta > 0 ? p->theta : HS_THETA;
+    for (int g = 0; g < q->group; g++) {
+        const float *mass = t->mass + g * t->leaves;
+        float peak = fmaxf(s->peak[g], hs_max_f32(mass, leaves)), sum = s->mass[g] * expf(s->peak[g] - peak);
+        for (int j = 0; j < leaves; j++) sum += expf(mass[j] - peak);
+        open_from[g] = peak + logf(sum * leaf_theta);
+    }
+    before = 0;
+    for (const hs_kv *part = kv; part; part = part->parent) {
+        part_leaves l = leaves_of(part, t, before);
+        open_leaves(q, &l, p, open_from, t);
+        before += l.n;
+    }
+    weigh_step(q, s, t, leaves);
+    for (int g = 0; g < q->group; g++) threshold[g] = theta * t->total[g];
+    before = 0;
+    for (const hs_kv *part = kv; part; part = part->parent) {
+        part_leaves l = leaves_of(part, t, before);
+        report(q, &l, p, threshold, s, t, stats);
+        before += l.n;
+    }
     float exact_log[HS_MAX_GROUP];
     for (int g = 0; g < q->group; g++) exact_log[g] = s->peak[g] + logf(s->mass[g]);
-    centroid = h.centroid;
-    for (const hs_kv *part = kv; p->far_field && part; centroid += leaf_count(part), part = part->parent) add_far_field(q, part, s, &h, centroid);
+    before = 0;
+    for (const hs_kv *part = kv; p->far_field && part; part = part->parent) {
+        part_leaves l = leaves_of(part, t, before);
+        if (l.n > 0) add_far_field(q, &l, s, t);
+        before += l.n;
+    }
     for (int g = 0; g < q->group; g++) stats->mass_exact += (double)expf(exact_log[g] - s->peak[g] - logf(s->mass[g]));
+    stats->leaves_total += leaves;
+    stats->leaves_opened += t->opened;
+    stats->keys_screened += (double)t->opened * HS_LEAF;
 }

@@ -35,7 +35,8 @@ static size_t lay_out(hs_kv *kv, uint8_t *slab) {
     kv->leaf_v = carve(&c, leaves * d);
     kv->leaf_k_scale = carve(&c, leaves * sizeof(float));
     kv->leaf_v_scale = carve(&c, leaves * sizeof(float));
-    kv->leaf_variance = carve(&c, leaves * sizeof(float));
+    kv->leaf_spread = carve(&c, leaves * d);
+    kv->leaf_spread_scale = carve(&c, leaves * sizeof(float));
     return c.used;
 }
 
@@ -160,20 +161,22 @@ size_t hs_kv_seal_scratch_bytes(int head_dim) {
 
 static void summarize_leaf(hs_kv *kv, int leaf, const seal_scratch *s, const int *members) {
     int d = kv->head_dim;
-    float k_mean[HS_MAX_HEAD_DIM] = {0}, v_mean[HS_MAX_HEAD_DIM] = {0};
-    double squares = 0, mean_squares = 0;
+    float k_mean[HS_MAX_HEAD_DIM] = {0}, v_mean[HS_MAX_HEAD_DIM] = {0}, variance[HS_MAX_HEAD_DIM] = {0};
     for (int j = 0; j < HS_LEAF; j++) {
         const float *k = s->keys + (size_t)members[j] * (size_t)d, *v = s->values + (size_t)members[j] * (size_t)d;
         for (int i = 0; i < d; i++) {
             k_mean[i] += k[i] / HS_LEAF;
             v_mean[i] += v[i] / HS_LEAF;
-            squares += (double)(k[i] * k[i]) / HS_LEAF;
         }
     }
-    for (int i = 0; i < d; i++) mean_squares += (double)(k_mean[i] * k_mean[i]);
-    kv->leaf_k_scale[leaf] = quantize_row(k_mean, d, kv->leaf_k + (size_t)leaf * (size_t)d);
-    kv->leaf_v_scale[leaf] = quantize_row(v_mean, d, kv->leaf_v + (size_t)leaf * (size_t)d);
-    kv->leaf_variance[leaf] = (float)fmax(0, squares - mean_squares) / (float)d;
+    for (int j = 0; j < HS_LEAF; j++) {
+        const float *k = s->keys + (size_t)members[j] * (size_t)d;
+        for (int i = 0; i < d; i++) variance[i] += (k[i] - k_mean[i]) * (k[i] - k_mean[i]) / HS_LEAF;
+    }
+    size_t at = (size_t)leaf * (size_t)d;
+    kv->leaf_k_scale[leaf] = quantize_row(k_mean, d, kv->leaf_k + at);
+    kv->leaf_v_scale[leaf] = quantize_row(v_mean, d, kv->leaf_v + at);
+    kv->leaf_spread_scale[leaf] = quantize_row(variance, d, kv->leaf_spread + at);
 }
 
 static void read_chunk(const hs_kv *kv, int first, const seal_scratch *s) {

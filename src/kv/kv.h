@@ -12,7 +12,7 @@
  * high nibbles; byte 4i+c of it is key i, dim c. A value is an int8 row with one scale.
  * F32: keys and values are f32 rows; the high plane and its scale serve the screen only.
  *
- * Bytes per key at head_dim 64, index included: Q8 145, F32 557.
+ * Bytes per key at head_dim 64, index included: Q8 149, F32 561.
  */
 #ifndef HS_KV_KV_H
 #define HS_KV_KV_H
@@ -45,7 +45,8 @@ typedef struct hs_kv {
     int8_t *leaf_k;    /* [capacity/HS_LEAF][head_dim] centroid of the leaf's keys */
     int8_t *leaf_v;    /* mean of its values */
     float *leaf_k_scale, *leaf_v_scale;
-    float *leaf_variance; /* mean over dims of the variance of its keys */
+    int8_t *leaf_spread;  /* [capacity/HS_LEAF][head_dim] variance of its keys per dim, 0..127 times its scale */
+    float *leaf_spread_scale;
 } hs_kv;
 
 /* Bytes of the slab for `capacity` keys of its own, a multiple of HS_ALIGN. */
