@@ -1,22 +1,15 @@
 /*
  * Matrix products in SIMD.
  *
- * A weight vector holds 4 rows x 4 columns of u (quant/tensor.h). With relaxed SIMD, u <= 63 is the i7 operand and four
- * activations, broadcast to all rows, the i8 operand of i16x8.relaxed_dot_i8x16_i7x16_s: two sums per row. A block's
- * eight vectors accumulate in i16 for as long as that cannot overflow (|q| <= 127, two products per lane and vector):
- *     u <= 15 (Q4, and each nibble plane of Q8): 8 * 2*15*127 = 30480      all eight
- *     u <= 31 (Q5):                              4 * 2*31*127 = 31496      four
- *     u <= 63 (Q6):                              2 * 2*63*127 = 32004      two
- * then one pairwise add widens to an i32 per row. Q8's u <= 255 is 16 * high nibble + low nibble, two planes.
- * Without relaxed SIMD the even and the odd bytes of a weight vector are widened to i16 and go through i32x4.dot_i16x8_s.
+ * A weight vector holds 4 rows x 4 columns of u (quant/tensor.h). Its even and its odd bytes are widened to i16 and go
+ * through i32x4.dot_i16x8_s with the matching pairs of activations, broadcast to all rows: each dot adds two columns to the
+ * 32-bit sum of its row. The widening is done once for all tokens of a batch.
  *
  * f16 scales: (bits & 0x7fff) << 13 with the sign moved to bit 31 is the value times 2^-112; hs_act_meta.scale restores it.
  */
 #include "base/hs.h"
 #include "kernels/matmul.h"
 #include "simd.h"
-
-enum { MAX_VECTORS = 16 };
 
 static inline v128_t scales_f16(const uint8_t *p) {
     v128_t h = wasm_i32x4_load16x4(p);
@@ -52,15 +45,11 @@ static inline void add_two_bits(const uint8_t *p, v128_t u[8]) {
     }
 }
 
-/* The block's weights, ready for any number of tokens. Relaxed: u[0..7] bytes, and for Q8 the high plane in u[8..15].
-   SIMD128: u[2v], u[2v+1] the even and odd bytes of vector v as i16. */
-static inline void unpack(hs_pack pack, const uint8_t *nibbles, v128_t u[MAX_VECTORS]) {
+/* The block's weights, ready for any number of tokens: u[2v], u[2v+1] are the even and odd bytes of vector v as i16. */
+static inline void unpack(hs_pack pack, const uint8_t *nibbles, v128_t u[16]) {
     unpack_nibbles(nibbles, u);
     if (pack == HS_PACK_Q5) add_fifth_bits(nibbles + 64, u);
     if (pack == HS_PACK_Q6) add_two_bits(nibbles + 64, u);
-#ifdef HS_RELAXED
-    if (pack == HS_PACK_Q8) unpack_nibbles(nibbles + 64, u + 8);
-#else
     if (pack == HS_PACK_Q8) {
         v128_t high[8];
         unpack_nibbles(nibbles + 64, high);
@@ -71,47 +60,27 @@ static inline void unpack(hs_pack pack, const uint8_t *nibbles, v128_t u[MAX_VEC
         u[2 * v] = wasm_v128_and(bytes, wasm_i16x8_splat(255));
         u[2 * v + 1] = wasm_u16x8_shr(bytes, 8);
     }
-#endif
 }
 
 /* Sum over vectors first..first+n-1 of u*q, one i32 per row. */
-static inline v128_t dot_vectors(hs_pack pack, const v128_t *u, const uint8_t *q, int first, int n) {
-#ifdef HS_RELAXED
-    int run = pack == HS_PACK_Q6 ? 2 : pack == HS_PACK_Q5 ? 4 : 8;
-    if (run > n) run = n;
-    v128_t total = wasm_i32x4_splat(0);
-    for (int v = first; v < first + n; v += run) {
-        v128_t acc = hs_dot_i7(wasm_v128_load32_splat(q + 4 * v), u[v]);
-        for (int i = 1; i < run; i++) acc = wasm_i16x8_add(acc, hs_dot_i7(wasm_v128_load32_splat(q + 4 * (v + i)), u[v + i]));
-        v128_t wide = wasm_i32x4_extadd_pairwise_i16x8(acc);
-        total = v == first ? wide : wasm_i32x4_add(total, wide);
-    }
-    if (pack == HS_PACK_Q8) {
-        v128_t acc = hs_dot_i7(wasm_v128_load32_splat(q + 4 * first), u[8 + first]);
-        for (int v = first + 1; v < first + n; v++) acc = wasm_i16x8_add(acc, hs_dot_i7(wasm_v128_load32_splat(q + 4 * v), u[8 + v]));
-        total = wasm_i32x4_add(total, wasm_i32x4_shl(wasm_i32x4_extadd_pairwise_i16x8(acc), 4));
-    }
-    return total;
-#else
-    (void)pack;
+static inline v128_t dot_vectors(const v128_t *u, const int16_t *q, int first, int n) {
     v128_t even = wasm_i32x4_splat(0), odd = even;
     for (int v = first; v < first + n; v++) {
-        even = wasm_i32x4_add(even, wasm_i32x4_dot_i16x8(u[2 * v], wasm_v128_load32_splat(q + 8 * v)));
-        odd = wasm_i32x4_add(odd, wasm_i32x4_dot_i16x8(u[2 * v + 1], wasm_v128_load32_splat(q + 8 * v + 4)));
+        even = wasm_i32x4_add(even, wasm_i32x4_dot_i16x8(u[2 * v], wasm_v128_load32_splat(q + 4 * v)));
+        odd = wasm_i32x4_add(odd, wasm_i32x4_dot_i16x8(u[2 * v + 1], wasm_v128_load32_splat(q + 4 * v + 2)));
     }
     return wasm_i32x4_add(even, odd);
-#endif
 }
 
 static inline void matmul_tile(hs_pack pack, const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride) {
     int n_tokens = x->n_tokens, tile_bytes = hs_pack_tile_bytes(pack), header = pack == HS_PACK_Q6 ? 32 : 16;
     const uint8_t *tile = w->data + (size_t)group * (size_t)x->n_blocks * (size_t)tile_bytes;
-    const uint8_t *q = x->q;
+    const int16_t *q = x->q;
     const hs_act_meta *meta = x->meta;
     v128_t total[HS_BATCH];
     for (int t = 0; t < n_tokens; t++) total[t] = wasm_f32x4_splat(0);
     for (int b = 0; b < x->n_blocks; b++, tile += tile_bytes) {
-        v128_t u[MAX_VECTORS];
+        v128_t u[16];
         unpack(pack, tile + header, u);
         v128_t d = scales_f16(tile), m = scales_f16(tile + 8);
         v128_t d2 = d, m2 = m;
@@ -119,15 +88,15 @@ static inline void matmul_tile(hs_pack pack, const hs_tensor *w, int group, cons
             d2 = scales_f16(tile + 16);
             m2 = scales_f16(tile + 24);
         }
-        for (int t = 0; t < n_tokens; t++, q += HS_ACT_BYTES, meta++) {
+        for (int t = 0; t < n_tokens; t++, q += HS_BLOCK, meta++) {
             v128_t value;
             if (pack == HS_PACK_Q6) {
-                v128_t first = wasm_f32x4_convert_i32x4(dot_vectors(pack, u, q, 0, 4));
-                v128_t second = wasm_f32x4_convert_i32x4(dot_vectors(pack, u, q, 4, 4));
+                v128_t first = wasm_f32x4_convert_i32x4(dot_vectors(u, q, 0, 4));
+                v128_t second = wasm_f32x4_convert_i32x4(dot_vectors(u, q, 4, 4));
                 value = hs_fma(first, d, wasm_f32x4_mul(wasm_v128_load32_splat(&meta->sum_half[0]), m));
                 value = hs_fma(second, d2, hs_fma(wasm_v128_load32_splat(&meta->sum_half[1]), m2, value));
             } else {
-                v128_t dot = wasm_f32x4_convert_i32x4(dot_vectors(pack, u, q, 0, 8));
+                v128_t dot = wasm_f32x4_convert_i32x4(dot_vectors(u, q, 0, 8));
                 value = hs_fma(dot, d, wasm_f32x4_mul(wasm_v128_load32_splat(&meta->sum), m));
             }
             total[t] = hs_fma(value, wasm_v128_load32_splat(&meta->scale), total[t]);
@@ -148,10 +117,10 @@ void hs_matmul_tile(const hs_tensor *w, int group, const hs_act *x, float *y, in
 }
 
 void hs_act_quantize(const float *x, int x_stride, hs_act *a) {
-    uint8_t *q = a->q;
+    int16_t *q = a->q;
     hs_act_meta *meta = a->meta;
     for (int b = 0; b < a->n_blocks; b++) {
-        for (int t = 0; t < a->n_tokens; t++, q += HS_ACT_BYTES, meta++) {
+        for (int t = 0; t < a->n_tokens; t++, q += HS_BLOCK, meta++) {
             const float *block = x + (size_t)t * (size_t)x_stride + (size_t)b * HS_BLOCK;
             v128_t in[8], largest = wasm_f32x4_splat(0), sums[2];
             for (int v = 0; v < 8; v++) {
@@ -161,7 +130,7 @@ void hs_act_quantize(const float *x, int x_stride, hs_act *a) {
             largest = wasm_f32x4_pmax(largest, wasm_i32x4_shuffle(largest, largest, 2, 3, 0, 1));
             largest = wasm_f32x4_pmax(largest, wasm_i32x4_shuffle(largest, largest, 1, 0, 3, 2));
             float peak = wasm_f32x4_extract_lane(largest, 0);
-            v128_t inverse = wasm_f32x4_splat(peak > 0 ? 127 / peak : 0);
+            v128_t inverse = wasm_f32x4_splat(peak > 0 ? 32767 / peak : 0);
             v128_t wide[4];
             for (int v = 0; v < 4; v++) {
                 v128_t low = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(wasm_f32x4_mul(in[2 * v], inverse)));
@@ -170,13 +139,8 @@ void hs_act_quantize(const float *x, int x_stride, hs_act *a) {
                 sums[v / 2] = v % 2 ? wasm_i32x4_add(sums[v / 2], pair) : pair;
                 wide[v] = wasm_i16x8_narrow_i32x4(low, high);
             }
-#ifdef HS_RELAXED
-            wasm_v128_store(q, wasm_i8x16_narrow_i16x8(wide[0], wide[1]));
-            wasm_v128_store(q + 16, wasm_i8x16_narrow_i16x8(wide[2], wide[3]));
-#else
-            for (int v = 0; v < 4; v++) wasm_v128_store(q + 16 * v, wasm_i16x8_shuffle(wide[v], wide[v], 0, 2, 1, 3, 4, 6, 5, 7));
-#endif
-            meta->scale = peak / 127 * 0x1p112f;
+            for (int v = 0; v < 4; v++) wasm_v128_store(q + 8 * v, wasm_i16x8_shuffle(wide[v], wide[v], 0, 2, 1, 3, 4, 6, 5, 7));
+            meta->scale = peak / 32767 * 0x1p112f;
             for (int h = 0; h < 2; h++) meta->sum_half[h] = hs_sum_f32x4(wasm_f32x4_convert_i32x4(sums[h]));
             meta->sum = meta->sum_half[0] + meta->sum_half[1];
         }

@@ -8,6 +8,8 @@
 /* A leaf's estimated mass is raised by this many deviations of <q,k> inside it before it is left closed. */
 static const float RAISE = 1.5f;
 static const float LN_LEAF = 2.7725887f;
+/* The largest of 16 normal values lies 1.77 deviations above their mean: a leaf's mean of exp cannot lie higher. */
+static const float LARGEST_OF_LEAF = 1.77f;
 
 /* One cache's leaves during a step. Logs and weights are relative to exp(peak) of the step. */
 typedef struct {
@@ -23,7 +25,9 @@ typedef struct {
     float *screened;       /* [group][leaves * HS_LEAF] logits, then weights, of opened leaves by slot */
     int *slot;             /* [leaves] */
     int reported[HS_RUN];  /* own indices of keys waiting for exact evaluation */
+    float covered[HS_MAX_GROUP][HS_RUN]; /* weight that the leaf's mean value will give to their values */
     float peak[HS_MAX_GROUP], total[HS_MAX_GROUP];
+    float covered_mass[HS_MAX_GROUP]; /* sum of all that was covered: not part of the softmax mass */
     int leaves, opened;    /* all sealed leaves, rounded up to 4: the stride; leaves screened so far */
 } step;
 
@@ -49,7 +53,7 @@ static part_leaves leaves_of(const hs_kv *kv, const step *t, int before) {
     return (part_leaves){kv, kv->sealed_from / HS_LEAF, (kv->sealed_to - kv->sealed_from) / HS_LEAF, t->mass + before, t->slot + before};
 }
 
-/* mass [g][j] = log of the leaf's estimated mass, count * exp(centroid logit + variance / 2); spread the deviation. */
+/* mass [g][j] = log of the leaf's estimated mass, count * exp(centroid logit + variance / 2); spread [g][j] the deviation. */
 static void weigh_leaves(const hs_queries *q, const part_leaves *l, const hs_attention_params *p, step *t) {
     size_t at = (size_t)l->first * (size_t)l->kv->head_dim;
     float *spread = t->spread + (l->mass - t->mass);
@@ -57,12 +61,13 @@ static void weigh_leaves(const hs_queries *q, const part_leaves *l, const hs_att
     hs_logits_rows_i8(&t->squares, l->kv->leaf_spread + at, l->kv->leaf_spread_scale + l->first, l->n, spread, t->leaves);
     for (int g = 0; g < q->group; g++) {
         float *mass = l->mass + g * t->leaves, *variance = spread + g * t->leaves;
-        for (int j = 0; j < l->n; j++) mass[j] += 0.5f * variance[j];
-        if (p->softcap > 0) hs_softcap(mass, (l->n + 3) & ~3, p->softcap);
         for (int j = 0; j < l->n; j++) {
-            mass[j] += LN_LEAF;
-            variance[j] = sqrtf(variance[j]);
+            float deviation = sqrtf(variance[j]);
+            mass[j] += deviation * fminf(0.5f * deviation, LARGEST_OF_LEAF);
+            variance[j] = deviation;
         }
+        if (p->softcap > 0) hs_softcap(mass, (l->n + 3) & ~3, p->softcap);
+        for (int j = 0; j < l->n; j++) mass[j] += LN_LEAF;
     }
 }
 
@@ -97,50 +102,67 @@ static void weigh_step(const hs_queries *q, hs_softmax *s, step *t, int leaves) 
     }
 }
 
-/* Evaluates reported keys exactly, values included. */
-static void evaluate(const hs_queries *q, const hs_kv *kv, const hs_attention_params *p, hs_softmax *s, const int *reported, int n) {
+/*
+ * Evaluates the waiting keys exactly, values included. The far field spreads a leaf's weight over its mean value, in which
+ * the reported keys have their part: that part is taken back here, so that the rest gets the mean of the rest.
+ */
+static void evaluate(const hs_queries *q, const hs_kv *kv, const hs_attention_params *p, hs_softmax *s, step *t, int n) {
     int d = kv->head_dim;
     for (int j = 0; j < n; j++) {
         float four[HS_MAX_GROUP * 4];
-        hs_exact_logits(q, kv, reported[j] & ~3, 4, p, four, 4);
-        for (int g = 0; g < q->group; g++) s->logits[g * HS_RUN + j] = four[g * 4 + reported[j] % 4];
+        hs_exact_logits(q, kv, t->reported[j] & ~3, 4, p, four, 4);
+        for (int g = 0; g < q->group; g++) s->logits[g * HS_RUN + j] = four[g * 4 + t->reported[j] % 4];
     }
     for (int g = 0; g < q->group; g++) {
         float *logits = s->logits + g * HS_RUN;
         hs_softmax_raise(s, g, hs_max_f32(logits, n), d);
         s->mass[g] += hs_exp_sum(logits, n, s->peak[g]);
+        float factor = expf(t->peak[g] - s->peak[g]);
+        for (int j = 0; p->far_field && j < n; j++) logits[j] -= t->covered[g][j] * factor;
     }
-    if (kv->type == HS_KV_F32) hs_accumulate_f32(s->logits, HS_RUN, kv->v_rows, reported, n, q->group, d, s->out);
-    else hs_accumulate_i8(s->logits, HS_RUN, kv->v, kv->v_scale, reported, n, q->group, d, s->out);
+    if (kv->type == HS_KV_F32) hs_accumulate_f32(s->logits, HS_RUN, kv->v_rows, t->reported, n, q->group, d, s->out);
+    else hs_accumulate_i8(s->logits, HS_RUN, kv->v, kv->v_scale, t->reported, n, q->group, d, s->out);
 }
 
-/* Reports the keys of opened leaves above the threshold; the rest of a leaf's weight becomes its far field. */
+/* Bit i: key i of the leaf reaches the threshold of a query. */
+static unsigned reported_keys(const float *weight, size_t stride, int group, const float *threshold) {
+    unsigned hits = 0;
+    for (int g = 0; g < group; g++) {
+        for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[(size_t)g * stride + (size_t)i] >= threshold[g]) << i;
+    }
+    return hits;
+}
+
+/*
+ * Reports the keys of opened leaves above the threshold. The weight of a leaf's other keys becomes its far field: `mass`
+ * holds what its mean value is to be multiplied by, which counts the reported keys as if they had the mean weight.
+ */
 static void report(const hs_queries *q, const part_leaves *l, const hs_attention_params *p, const float *threshold, hs_softmax *s, step *t, hs_attention_stats *stats) {
     size_t stride = (size_t)t->leaves * HS_LEAF;
     int waiting = 0;
     for (int j = 0; j < l->n; j++) {
         if (l->slot[j] < 0) continue;
         const float *weight = t->screened + (size_t)l->slot[j] * HS_LEAF;
-        unsigned hits = 0;
-        for (int g = 0; g < q->group; g++) {
-            for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[(size_t)g * stride + (size_t)i] >= threshold[g]) << i;
+        unsigned hits = reported_keys(weight, stride, q->group, threshold);
+        int n = __builtin_popcount(hits);
+        if (waiting + n > HS_RUN) {
+            evaluate(q, l->kv, p, s, t, waiting);
+            waiting = 0;
         }
         for (int g = 0; g < q->group; g++) {
             float far = 0;
             for (int i = 0; i < HS_LEAF; i++) far += hits >> i & 1 ? 0 : weight[(size_t)g * stride + (size_t)i];
-            l->mass[g * t->leaves + j] = far;
+            float mean = n < HS_LEAF ? far / (float)(HS_LEAF - n) : 0;
+            for (int i = 0; i < n; i++) t->covered[g][waiting + i] = mean;
+            l->mass[g * t->leaves + j] = mean * HS_LEAF;
+            t->covered_mass[g] += mean * (float)n;
         }
-        if (waiting > HS_RUN - HS_LEAF) {
-            evaluate(q, l->kv, p, s, t->reported, waiting);
-            waiting = 0;
-        }
-        int before = waiting;
         for (int i = 0; i < HS_LEAF; i++) {
             if (hits >> i & 1) t->reported[waiting++] = (l->first + j) * HS_LEAF + i;
         }
-        stats->keys_exact += waiting - before;
+        stats->keys_exact += n;
     }
-    if (waiting > 0) evaluate(q, l->kv, p, s, t->reported, waiting);
+    if (waiting > 0) evaluate(q, l->kv, p, s, t, waiting);
 }
 
 static void add_far_field(const hs_queries *q, const part_leaves *l, hs_softmax *s, const step *t) {
@@ -198,7 +220,10 @@ void hs_attend_hsr(const hs_kv *kv, const hs_queries *q, const hs_attention_para
         before += l.n;
     }
     weigh_step(q, s, t, leaves);
-    for (int g = 0; g < q->group; g++) threshold[g] = theta * t->total[g];
+    for (int g = 0; g < q->group; g++) {
+        threshold[g] = theta * t->total[g];
+        t->covered_mass[g] = 0;
+    }
     before = 0;
     for (const hs_kv *part = kv; part; part = part->parent) {
         part_leaves l = leaves_of(part, t, before);
@@ -213,6 +238,7 @@ void hs_attend_hsr(const hs_kv *kv, const hs_queries *q, const hs_attention_para
         if (l.n > 0) add_far_field(q, &l, s, t);
         before += l.n;
     }
+    for (int g = 0; p->far_field && g < q->group; g++) s->mass[g] -= t->covered_mass[g] * expf(t->peak[g] - s->peak[g]);
     for (int g = 0; g < q->group; g++) stats->mass_exact += (double)expf(exact_log[g] - s->peak[g] - logf(s->mass[g]));
     stats->leaves_total += leaves;
     stats->leaves_opened += t->opened;

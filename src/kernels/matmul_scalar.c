@@ -3,31 +3,26 @@
 #include "kernels/matmul.h"
 
 #include <math.h>
-#include <string.h>
 
 size_t hs_act_bytes(int cols, int n_tokens) {
-    return (size_t)(cols / HS_BLOCK) * (size_t)n_tokens * (HS_ACT_BYTES + sizeof(hs_act_meta));
+    return (size_t)(cols / HS_BLOCK) * (size_t)n_tokens * (HS_BLOCK * sizeof(int16_t) + sizeof(hs_act_meta));
 }
 
 void hs_act_bind(hs_act *a, void *buffer, int cols, int n_tokens) {
     a->n_blocks = cols / HS_BLOCK;
     a->n_tokens = n_tokens;
     a->meta = buffer;
-    a->q = (uint8_t *)(a->meta + (size_t)a->n_blocks * (size_t)n_tokens);
+    a->q = (int16_t *)(void *)(a->meta + (size_t)a->n_blocks * (size_t)n_tokens);
 }
 
 /* Place of element k among the stored integers of its block. */
 static int act_place(int k) {
     static const int even_odd[4] = {0, 2, 1, 3};
-    return HS_ACT_BYTES == 32 ? k : (k & ~3) + even_odd[k & 3];
+    return (k & ~3) + even_odd[k & 3];
 }
 
 int hs_act_value(const hs_act *a, int block, int token, int k) {
-    const uint8_t *q = a->q + ((size_t)block * (size_t)a->n_tokens + (size_t)token) * HS_ACT_BYTES;
-    if (HS_ACT_BYTES == 32) return (int8_t)q[act_place(k)];
-    int16_t wide;
-    memcpy(&wide, q + 2 * act_place(k), 2);
-    return wide;
+    return a->q[((size_t)block * (size_t)a->n_tokens + (size_t)token) * HS_BLOCK + (size_t)act_place(k)];
 }
 
 void hs_act_quantize_scalar(const float *x, int x_stride, hs_act *a) {
@@ -37,19 +32,14 @@ void hs_act_quantize_scalar(const float *x, int x_stride, hs_act *a) {
             size_t at = (size_t)b * (size_t)a->n_tokens + (size_t)t;
             float largest = 0;
             for (int k = 0; k < HS_BLOCK; k++) largest = fmaxf(largest, fabsf(block[k]));
-            float inverse = largest > 0 ? 127 / largest : 0;
+            float inverse = largest > 0 ? 32767 / largest : 0;
             int sums[2] = {0, 0};
             for (int k = 0; k < HS_BLOCK; k++) {
                 int q = (int)rintf(block[k] * inverse);
                 sums[k / 16] += q;
-                if (HS_ACT_BYTES == 32) {
-                    a->q[at * HS_ACT_BYTES + (size_t)act_place(k)] = (uint8_t)(int8_t)q;
-                } else {
-                    int16_t wide = (int16_t)q;
-                    memcpy(a->q + at * HS_ACT_BYTES + 2 * (size_t)act_place(k), &wide, 2);
-                }
+                a->q[at * HS_BLOCK + (size_t)act_place(k)] = (int16_t)q;
             }
-            a->meta[at] = (hs_act_meta){largest / 127 * 0x1p112f, (float)(sums[0] + sums[1]), {(float)sums[0], (float)sums[1]}};
+            a->meta[at] = (hs_act_meta){largest / 32767 * 0x1p112f, (float)(sums[0] + sums[1]), {(float)sums[0], (float)sums[1]}};
         }
     }
 }

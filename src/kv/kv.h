@@ -24,8 +24,8 @@ enum { HS_KV_Q8 = 0, HS_KV_F32 = 1 };
 
 enum {
     HS_LEAF = 16,      /* keys per leaf */
-    HS_CHUNK = 512,    /* keys sealed together */
-    HS_KV_RECENT = 256 /* newest keys that always stay in the window */
+    HS_CHUNK = 256,    /* keys sealed together */
+    HS_KV_RECENT = 64 /* newest keys that always stay in the window */
 };
 
 typedef struct hs_kv {
