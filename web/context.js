@@ -1,0 +1,142 @@
+/** One conversation inside the core: its KV caches, prefill, decode steps, and statistics. */
+import { attentionParams } from './attention-params.js';
+import { HalfspaceError } from './errors.js';
+import { throwIfAborted } from './sources.js';
+
+const KV_TYPES = { q8: 0, f32: 1 };
+
+/**
+ * @typedef {object} AttentionStats summed over layers, KV heads and tokens
+ * @property {number} keysVisible
+ * @property {number} keysScreened
+ * @property {number} keysExact
+ * @property {number} leavesTotal
+ * @property {number} leavesOpened
+ * @property {number} exactFraction keysExact / keysVisible
+ * @property {number} massExact mean share of the softmax mass that was evaluated exactly
+ */
+
+export class Context {
+  /** Handles that keep this context alive: its owner, and contexts that continue it. */
+  #users = 1;
+
+  /**
+   * @param {import('./wasm-loader.js').Wasm} wasm
+   * @param {number} model pointer
+   * @param {import('./config.js').ModelConfig} config
+   * @param {{capacity: number, kv: 'q8' | 'f32', parent?: Context}} options capacity: tokens of its own
+   */
+  constructor(wasm, model, config, { capacity, kv, parent }) {
+    this.wasm = wasm;
+    this.vocab = config.vocab;
+    this.parent = parent;
+    const bytes = wasm.exports.hs_context_bytes(model, capacity, KV_TYPES[kv]);
+    this.pointer = wasm.exports.hs_context_create(model, capacity, KV_TYPES[kv], parent?.pointer ?? 0) >>> 0;
+    if (this.pointer === 0) throw noMemory(wasm, model, capacity, KV_TYPES[kv], bytes);
+    this.bytes = bytes;
+    parent?.retain();
+    this.batch = wasm.exports.hs_batch_limit();
+    this.tokens = wasm.alloc(this.batch * 4, 'token buffer');
+  }
+
+  get length() {
+    return this.wasm.exports.hs_context_length(this.pointer);
+  }
+
+  retain() {
+    this.#users++;
+  }
+
+  /** Frees the memory once no handle and no continuation uses it. */
+  release() {
+    if (--this.#users > 0) return;
+    this.wasm.exports.hs_free(this.tokens);
+    this.wasm.check(this.wasm.exports.hs_context_free(this.pointer), 'context');
+    this.parent?.release();
+  }
+
+  /** @param {import('./attention-params.js').AttentionOptions | 'dense' | 'hsr'} options */
+  setAttention(options) {
+    const { words } = attentionParams(options);
+    this.wasm.bytes(this.tokens, words.length).set(words);
+    this.wasm.check(this.wasm.exports.hs_attention_set(this.pointer, this.tokens), 'attention');
+  }
+
+  /**
+   * Runs the prompt in batches. The event loop gets a turn after each.
+   * @param {number[]} ids
+   * @param {{logits?: 'none' | 'last' | 'all', onBatch?: (done: number, total: number) => void, signal?: AbortSignal}} [options]
+   */
+  async prefill(ids, { logits = 'last', onBatch, signal } = {}) {
+    for (let at = 0; at < ids.length; at += this.batch) {
+      throwIfAborted(signal);
+      const part = ids.slice(at, at + this.batch);
+      const last = at + part.length === ids.length;
+      new Int32Array(this.wasm.memory.buffer, this.tokens, part.length).set(part);
+      const wanted = logits === 'all' ? 2 : logits === 'last' && last ? 1 : 0;
+      this.wasm.check(this.wasm.exports.hs_prefill(this.pointer, this.tokens, part.length, wanted), 'prompt');
+      onBatch?.(at + part.length, ids.length);
+      await nextTurn();
+    }
+  }
+
+  /** @param {number} id */
+  decode(id) {
+    this.wasm.check(this.wasm.exports.hs_decode(this.pointer, id), 'decode');
+  }
+
+  /** @param {number} length tokens to keep */
+  truncate(length) {
+    this.wasm.check(this.wasm.exports.hs_context_truncate(this.pointer, length), 'truncate');
+  }
+
+  /**
+   * The last call's logits, valid until the next call into the core.
+   * @param {number} [rows]
+   */
+  logits(rows = 1) {
+    const pointer = this.wasm.exports.hs_logits(this.pointer) >>> 0;
+    if (pointer === 0) throw new HalfspaceError('bad-argument', 'another context has used the logits since', { field: 'logits' });
+    return this.wasm.floats(pointer, rows * this.vocab);
+  }
+
+  resetStats() {
+    this.wasm.exports.hs_attention_stats_reset(this.pointer);
+  }
+
+  /** @returns {AttentionStats} */
+  stats() {
+    const words = new Float64Array(this.wasm.memory.buffer, this.wasm.exports.hs_attention_stats(this.pointer) >>> 0, 7);
+    const [keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, mass, queries] = words;
+    return { keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, exactFraction: keysVisible > 0 ? keysExact / keysVisible : 1, massExact: queries > 0 ? mass / queries : 1 };
+  }
+}
+
+/** Lets messages, timers and aborts through; faster than setTimeout, which waits 4 ms in pages. */
+export function nextTurn() {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve(undefined);
+    };
+    port2.postMessage(0);
+  });
+}
+
+/**
+ * @param {import('./wasm-loader.js').Wasm} wasm
+ * @param {number} model
+ * @param {number} capacity
+ * @param {number} kvType
+ * @param {number} bytes
+ */
+function noMemory(wasm, model, capacity, kvType, bytes) {
+  const free = wasm.free();
+  if (bytes <= free && bytes < 2 ** 32) return new HalfspaceError('out-of-memory', `no memory for a context of ${capacity} tokens: ${wasm.lastError()}`, { field: 'ctx', value: capacity });
+  let fits = 0;
+  for (let step = 2 ** 20; step >= 1; step /= 2) {
+    if (fits + step <= 2 ** 20 && wasm.exports.hs_context_bytes(model, fits + step, kvType) <= free) fits += step;
+  }
+  return new HalfspaceError('out-of-memory', `a context of ${capacity} tokens needs ${bytes} bytes, ${free} are free: ${fits} tokens fit`, { field: 'ctx', value: capacity, limit: fits });
+}

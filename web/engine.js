@@ -1,0 +1,315 @@
+/** A loaded model: generate, prefill, perplexity, logits, tokenize. */
+import { renderChat } from './chat.js';
+import { modelConfig } from './config.js';
+import { Context, nextTurn } from './context.js';
+import { HalfspaceError } from './errors.js';
+import { readGguf } from './gguf.js';
+import { createSampler } from './sampler.js';
+import { compareDistributions, logProbability } from './distributions.js';
+import { openSource, throwIfAborted } from './sources.js';
+import { createTokenizer } from './tokenizer.js';
+import { loadWasm } from './wasm-loader.js';
+import { loadWeights } from './weights.js';
+
+/**
+ * @typedef {{role: string, content: string}} Message
+ * @typedef {string | number[] | Message[]} Prompt text, token ids, or a conversation for the file's chat template
+ * @typedef {import('./attention-params.js').AttentionOptions | 'dense' | 'hsr'} Attention
+ *
+ * @typedef {object} EngineOptions
+ * @property {'auto' | 'relaxed' | 'simd'} [variant] WebAssembly build; auto takes the fastest that computes rightly
+ * @property {number} [threads] only 1 in this version
+ * @property {'q8' | 'f32'} [kv] KV cache: int8 (default) or f32
+ * @property {number} [ctx] default context length in tokens; default what the model was trained for
+ * @property {import('./config.js').RopeOptions} [rope]
+ * @property {number} [maxMemoryBytes]
+ * @property {import('./wasm-loader.js').LoadOptions['wasm']} [wasm]
+ * @property {(bytes: number, total: number) => void} [onProgress]
+ * @property {AbortSignal} [signal]
+ *
+ * @typedef {object} GenerateOptions
+ * @property {number} [maxTokens] default 256
+ * @property {AbortSignal} [signal]
+ * @property {Parameters<typeof createSampler>[0]} [sampler] default greedy
+ * @property {Attention} [attention] default hsr
+ * @property {Prefix} [prefix] continue a prefilled prefix; the prompt then comes after it
+ * @property {number} [ctx]
+ * @property {(done: number, total: number) => void} [onPrefill]
+ * @property {(stats: GenerateStats) => void} [onStats] called once, when the generation ends
+ *
+ * @typedef {object} GenerateStats
+ * @property {number} promptTokens
+ * @property {number} prefillMs
+ * @property {number[]} decodeMs per generated token after the first
+ * @property {'dense' | 'hsr'} mode
+ * @property {import('./context.js').AttentionStats} attention of the decode steps
+ */
+
+/** A prefilled prompt that several generations may continue. */
+export class Prefix {
+  #freed = false;
+
+  /** @param {Context} context @param {number} prefillMs */
+  constructor(context, prefillMs) {
+    this.context = context;
+    this.length = context.length;
+    this.prefillMs = prefillMs;
+  }
+
+  /** Gives the memory back, once generations that use it have ended. */
+  free() {
+    if (!this.#freed) this.context.release();
+    this.#freed = true;
+  }
+
+  get freed() {
+    return this.#freed;
+  }
+}
+
+export class Engine {
+  #closed = false;
+
+  /**
+   * Use Engine.load().
+   * @param {import('./wasm-loader.js').Wasm} wasm
+   * @param {number} model
+   * @param {import('./config.js').ModelConfig} config
+   * @param {import('./gguf.js').GgufFile} file
+   * @param {EngineOptions} options
+   */
+  constructor(wasm, model, config, file, options) {
+    this.wasm = wasm;
+    this.model = model;
+    this.config = config;
+    this.metadata = file.metadata;
+    this.tokenizer = createTokenizer(file.metadata);
+    this.kv = options.kv ?? 'q8';
+    this.ctx = options.ctx ?? config.contextTrain;
+    this.parameters = file.tensors.reduce((sum, t) => sum + t.rows * t.cols, 0);
+  }
+
+  /**
+   * Loads a GGUF file: a path (Node), a URL, a File, or bytes. On failure nothing stays allocated.
+   * @param {string | URL | Blob | Uint8Array | ArrayBuffer} source
+   * @param {EngineOptions} [options]
+   * @throws {HalfspaceError}
+   */
+  static async load(source, options = {}) {
+    const { threads = 1, kv = 'q8', ctx, signal, onProgress } = options;
+    if (threads !== 1) throw new HalfspaceError('unsupported', `threads must be 1: this build has no threads`, { field: 'threads', value: threads, limit: 1 });
+    if (kv !== 'q8' && kv !== 'f32') throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${kv}`, { field: 'kv', value: kv, limit: 'q8, f32' });
+    if (ctx !== undefined) checkContext(ctx);
+    const bytes = await openSource(source, { signal });
+    try {
+      const file = await readGguf(bytes, { signal });
+      const config = modelConfig(file, options);
+      const wasm = await loadWasm(options);
+      const words = wasm.alloc(config.words.byteLength, 'configuration');
+      wasm.bytes(words, config.words.byteLength).set(new Uint8Array(config.words));
+      const model = wasm.exports.hs_model_create(words) >>> 0;
+      wasm.exports.hs_free(words);
+      if (model === 0) throw new HalfspaceError('unsupported', `${config.name}: ${wasm.lastError()}`, { field: 'configuration' });
+      await loadWeights(wasm, model, file, bytes, { onProgress, signal });
+      return new Engine(wasm, model, config, file, options);
+    } finally {
+      await bytes.close();
+    }
+  }
+
+  get info() {
+    const { arch, name, contextTrain } = this.config;
+    return { variant: this.wasm.variant, reasons: this.wasm.reasons, threads: 1, arch, name, parameters: this.parameters, contextTrain, kv: this.kv, memoryBytes: this.wasm.exports.hs_memory_used() >>> 0 };
+  }
+
+  /** @param {string} text @param {{addSpecial?: boolean, parseSpecial?: boolean}} [options] */
+  tokenize(text, options) {
+    this.#open();
+    return this.tokenizer.encode(text, options);
+  }
+
+  /** @param {number[]} ids @param {{skipSpecial?: boolean}} [options] */
+  detokenize(ids, options) {
+    this.#open();
+    return this.tokenizer.decode(ids, options);
+  }
+
+  /**
+   * Runs a prompt once, for several generations to continue.
+   * @param {Prompt} prompt
+   * @param {{ctx?: number, signal?: AbortSignal, onPrefill?: (done: number, total: number) => void}} [options]
+   */
+  async prefill(prompt, { ctx = this.ctx, signal, onPrefill } = {}) {
+    const ids = this.#ids(prompt);
+    checkFits(ids.length, 0, ctx);
+    const context = this.#context(ids.length);
+    const start = performance.now();
+    try {
+      await context.prefill(ids, { logits: 'none', onBatch: onPrefill, signal });
+    } catch (error) {
+      context.release();
+      throw error;
+    }
+    return new Prefix(context, performance.now() - start);
+  }
+
+  /**
+   * Generates tokens. Text pieces never split a character: a token that ends inside one yields an empty piece.
+   * Ends at an end-of-sequence token, maxTokens, or the context's end.
+   * @param {Prompt} prompt
+   * @param {GenerateOptions} [options]
+   * @returns {AsyncGenerator<{id: number, text: string, index: number}, void>}
+   */
+  async *generate(prompt, options = {}) {
+    const { maxTokens = 256, signal, attention = 'hsr', prefix, ctx = this.ctx, onPrefill, onStats } = options;
+    if (!(Number.isInteger(maxTokens) && maxTokens >= 0)) throw new HalfspaceError('bad-argument', 'maxTokens must be a count', { field: 'maxTokens', value: maxTokens, limit: 0 });
+    if (prefix?.freed) throw new HalfspaceError('closed', 'the prefix was freed', { field: 'prefix' });
+    const ids = this.#ids(prompt, prefix !== undefined);
+    const before = prefix?.length ?? 0;
+    checkFits(ids.length, before, ctx);
+    const sampler = createSampler(options.sampler);
+    const steps = Math.min(maxTokens, ctx - before - ids.length);
+    const context = this.#context(ids.length + steps, prefix?.context);
+    const recent = ids.slice();
+    const decoder = this.tokenizer.decodeStream();
+    /** @type {number[]} */
+    const decodeMs = [];
+    try {
+      context.setAttention(attention);
+      const start = performance.now();
+      await context.prefill(ids, { onBatch: onPrefill, signal });
+      const prefillMs = performance.now() - start;
+      context.resetStats();
+      // A copy: another generation may run between two tokens, and the core keeps one set of logits.
+      const logits = context.logits().slice();
+      for (let index = 0; index < steps; index++) {
+        throwIfAborted(signal);
+        const id = sampler.sample(logits, recent);
+        if (this.tokenizer.eosIds.has(id)) break;
+        recent.push(id);
+        const last = index === steps - 1;
+        yield { id, text: last ? decoder.push(id) + decoder.flush() : decoder.push(id), index };
+        await nextTurn();
+        this.#open();
+        if (last) break;
+        const began = performance.now();
+        context.decode(id);
+        decodeMs.push(performance.now() - began);
+        logits.set(context.logits());
+      }
+      const mode = typeof attention === 'string' ? attention : (attention.mode ?? 'hsr');
+      onStats?.({ promptTokens: before + ids.length, prefillMs, decodeMs, mode, attention: context.stats() });
+    } finally {
+      if (!this.#closed) context.release();
+    }
+  }
+
+  /**
+   * Logits after the last token of a text, f32[vocab].
+   * @param {Prompt} prompt
+   * @param {{attention?: Attention, all?: boolean, signal?: AbortSignal}} [options] all: of every position, [tokens][vocab]
+   */
+  async logits(prompt, { attention = 'dense', all = false, signal } = {}) {
+    const ids = this.#ids(prompt);
+    checkFits(ids.length, 0, this.ctx);
+    const context = this.#context(ids.length);
+    const out = new Float32Array((all ? ids.length : 1) * this.config.vocab);
+    try {
+      context.setAttention(attention);
+      for (let at = 0; at < ids.length; at += context.batch) {
+        const part = ids.slice(at, at + context.batch);
+        await context.prefill(part, { logits: all ? 'all' : 'last', signal });
+        out.set(context.logits(all ? part.length : 1), all ? at * this.config.vocab : 0);
+      }
+      return out;
+    } finally {
+      context.release();
+    }
+  }
+
+  /**
+   * Perplexity of the last evalTokens tokens of a text, decoded one by one after a dense prefill of what comes before.
+   * @param {Prompt} text cut to ctx tokens
+   * @param {{ctx?: number, evalTokens?: number, attention?: Attention, against?: 'dense', signal?: AbortSignal, onPrefill?: (done: number, total: number) => void}} [options]
+   *   against: also compare each distribution with dense attention on the same cache
+   */
+  async perplexity(text, { ctx = this.ctx, evalTokens = 256, attention = 'hsr', against, signal, onPrefill } = {}) {
+    const ids = this.#ids(text).slice(0, ctx);
+    const from = Math.max(1, ids.length - evalTokens);
+    if (ids.length < 2) throw new HalfspaceError('bad-argument', 'perplexity needs at least two tokens', { field: 'text', value: ids.length, limit: 2 });
+    const reference = against ? this.#context(ids.length) : undefined;
+    const context = this.#context(ids.length);
+    let loss = 0;
+    let kl = 0;
+    let agree = 0;
+    try {
+      await context.prefill(ids.slice(0, from - 1), { logits: 'none', onBatch: onPrefill, signal });
+      await reference?.prefill(ids.slice(0, from - 1), { logits: 'none', onBatch: onPrefill, signal });
+      context.setAttention(attention);
+      context.resetStats();
+      reference?.setAttention('dense');
+      for (let i = from - 1; i < ids.length - 1; i++) {
+        throwIfAborted(signal);
+        context.decode(ids[i]);
+        const logits = reference ? context.logits().slice() : context.logits();
+        loss -= logProbability(logits, ids[i + 1]);
+        if (reference) {
+          reference.decode(ids[i]);
+          const compared = compareDistributions(reference.logits(), logits);
+          kl += compared.kl;
+          agree += compared.sameTop ? 1 : 0;
+        }
+        await nextTurn();
+      }
+      const tokens = ids.length - from;
+      return { ppl: Math.exp(loss / tokens), tokens, ...(reference && { kl: kl / tokens, top1Agreement: agree / tokens }), attention: context.stats() };
+    } finally {
+      context.release();
+      reference?.release();
+    }
+  }
+
+  /** Gives all memory back. Later calls throw 'closed'. */
+  close() {
+    this.#closed = true;
+    // The memory belongs to the instance: dropping it frees weights and caches together.
+    this.wasm = /** @type {import('./wasm-loader.js').Wasm} */ (/** @type {unknown} */ (undefined));
+  }
+
+  #open() {
+    if (this.#closed) throw new HalfspaceError('closed', 'the engine is closed', { field: 'engine' });
+  }
+
+  /** @param {number} capacity @param {Context} [parent] */
+  #context(capacity, parent) {
+    return new Context(this.wasm, this.model, this.config, { capacity: Math.max(1, capacity), kv: this.kv, parent });
+  }
+
+  /** @param {Prompt} prompt @param {boolean} [continues] the prompt follows a prefix: no BOS */
+  #ids(prompt, continues = false) {
+    this.#open();
+    if (typeof prompt === 'string') {
+      const ids = this.tokenizer.encode(prompt, { addSpecial: !continues, parseSpecial: continues });
+      if (ids.length > 0) return ids;
+    } else if (Array.isArray(prompt) && prompt.length > 0) {
+      if (typeof prompt[0] === 'number') return /** @type {number[]} */ (prompt).slice();
+      return this.tokenizer.encode(renderChat(this.metadata, this.tokenizer, /** @type {Message[]} */ (prompt), { addGenerationPrompt: true }), { addSpecial: !continues, parseSpecial: true });
+    }
+    throw new HalfspaceError('bad-argument', 'the prompt is empty', { field: 'prompt', value: prompt });
+  }
+}
+
+/** @param {number} ctx */
+function checkContext(ctx) {
+  if (!(Number.isInteger(ctx) && ctx >= 1 && ctx <= 2 ** 20)) throw new HalfspaceError('bad-argument', `ctx must be 1..${2 ** 20} tokens`, { field: 'ctx', value: ctx, limit: 2 ** 20 });
+}
+
+/**
+ * @param {number} tokens
+ * @param {number} before tokens of the prefix
+ * @param {number} ctx
+ */
+function checkFits(tokens, before, ctx) {
+  checkContext(ctx);
+  if (before + tokens > ctx) throw new HalfspaceError('context-full', `the prompt has ${before + tokens} tokens, the context holds ${ctx}`, { field: 'prompt', value: before + tokens, limit: ctx });
+}

@@ -1,0 +1,3 @@
+/** Halfspace: long-context decoding on the CPU, in pages, Node.js and edge workers. */
+export { Engine, Prefix } from './engine.js';
+export { HalfspaceError } from './errors.js';

@@ -1,0 +1,143 @@
+/** Picks, instantiates and checks a WebAssembly build of the C core. */
+import { relaxedSimd, simd } from 'wasm-feature-detect';
+
+import { HalfspaceError } from './errors.js';
+
+const INITIAL_PAGES = 32;
+const MAX_PAGES = 65_536;
+const PAGE_BYTES = 65_536;
+const ABI_VERSION = 1;
+
+/** Status codes of src/base/hs.h. @type {Record<number, import('./errors.js').ErrorCode>} */
+const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument', [-4]: 'context-full', [-5]: 'unsupported' };
+
+/**
+ * @typedef {'relaxed' | 'simd'} Variant
+ * @typedef {Record<string, (...args: number[]) => number>} Exports the functions of wasm/abi.c
+ *
+ * @typedef {object} LoadOptions
+ * @property {'auto' | Variant} [variant] default auto: relaxed SIMD where it exists and computes rightly
+ * @property {number} [maxMemoryBytes] limit of the WASM memory, default 4 GB
+ * @property {Partial<Record<Variant, WebAssembly.Module | BufferSource | string | URL>>} [wasm] where a runtime needs to be
+ *   told: compiled modules (edge workers), bytes, or URLs
+ */
+
+/** One instance of the core: its exports, and access to its memory. */
+export class Wasm {
+  /**
+   * @param {Exports} exports
+   * @param {WebAssembly.Memory} memory
+   * @param {Variant} variant
+   * @param {string[]} reasons why other variants were not taken
+   */
+  constructor(exports, memory, variant, reasons) {
+    this.exports = exports;
+    this.memory = memory;
+    this.variant = variant;
+    this.reasons = reasons;
+  }
+
+  /** @param {number} pointer @param {number} length */
+  bytes(pointer, length) {
+    return new Uint8Array(this.memory.buffer, pointer >>> 0, length);
+  }
+
+  /** @param {number} pointer @param {number} length in floats */
+  floats(pointer, length) {
+    return new Float32Array(this.memory.buffer, pointer >>> 0, length);
+  }
+
+  /** Text of the last failure inside the core. */
+  lastError() {
+    const bytes = new Uint8Array(this.memory.buffer);
+    const start = this.exports.hs_last_error() >>> 0;
+    return new TextDecoder().decode(bytes.slice(start, bytes.indexOf(0, start)));
+  }
+
+  /**
+   * Throws when a status is negative.
+   * @param {number} status
+   * @param {string} field what the call was about
+   */
+  check(status, field) {
+    if (status < 0) throw new HalfspaceError(CODES[status] ?? 'bad-argument', `${field}: ${this.lastError()}`, { field });
+    return status;
+  }
+
+  /**
+   * @param {number} bytes
+   * @param {string} field
+   * @returns {number} pointer
+   */
+  alloc(bytes, field) {
+    const pointer = this.exports.hs_alloc(bytes) >>> 0;
+    if (pointer === 0) throw new HalfspaceError('out-of-memory', `no memory for the ${field}: ${bytes} bytes asked`, { field, value: bytes, limit: this.free() });
+    return pointer;
+  }
+
+  /** Bytes that could still be allocated, roughly: the limit less what is in use. */
+  free() {
+    return Math.max(0, this.limitBytes - (this.exports.hs_memory_used() >>> 0));
+  }
+
+  /** Set by the loader: the limit of this memory in bytes. */
+  limitBytes = MAX_PAGES * PAGE_BYTES;
+}
+
+/** @param {Variant} variant @param {LoadOptions} options */
+async function moduleOf(variant, options) {
+  const given = options.wasm?.[variant];
+  if (given instanceof WebAssembly.Module) return given;
+  if (given && typeof given !== 'string' && !(given instanceof URL)) return WebAssembly.compile(given);
+  const url = given ? new URL(given) : new URL(`../build/halfspace.${variant}.wasm`, import.meta.url);
+  if (url.protocol === 'file:') {
+    const { readFile } = await import('node:fs/promises');
+    return WebAssembly.compile(await readFile(url));
+  }
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: status ${response.status}`);
+  return WebAssembly.compile(await response.arrayBuffer());
+}
+
+/** @param {Variant} variant @param {LoadOptions} options @param {string[]} reasons */
+async function instantiate(variant, options, reasons) {
+  const limit = Math.min(MAX_PAGES, Math.floor((options.maxMemoryBytes ?? Infinity) / PAGE_BYTES));
+  if (!(limit >= INITIAL_PAGES)) {
+    throw new HalfspaceError('bad-argument', `maxMemoryBytes must be at least ${INITIAL_PAGES * PAGE_BYTES}`, { field: 'maxMemoryBytes', value: options.maxMemoryBytes, limit: INITIAL_PAGES * PAGE_BYTES });
+  }
+  const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: limit });
+  const instance = await WebAssembly.instantiate(await moduleOf(variant, options), { env: { memory } });
+  const exports = /** @type {Exports} */ (/** @type {unknown} */ (instance.exports));
+  if (exports.hs_abi_version() !== ABI_VERSION) throw new Error(`ABI version ${exports.hs_abi_version()}, ${ABI_VERSION} expected`);
+  const failed = exports.hs_self_test();
+  if (failed !== 0) throw new Error(`numeric self-test ${failed} failed: this engine computes ${variant} SIMD wrongly`);
+  const wasm = new Wasm(exports, memory, variant, reasons);
+  wasm.limitBytes = limit * PAGE_BYTES;
+  return wasm;
+}
+
+/**
+ * @param {LoadOptions} [options]
+ * @returns {Promise<Wasm>}
+ * @throws {HalfspaceError} no-simd: no variant runs here; unsupported: the variant that was asked for does not
+ */
+export async function loadWasm(options = {}) {
+  const variant = options.variant ?? 'auto';
+  if (!['auto', 'relaxed', 'simd'].includes(variant)) throw new HalfspaceError('bad-argument', `variant must be auto, relaxed or simd, not ${variant}`, { field: 'variant', value: variant, limit: 'auto, relaxed, simd' });
+  /** @type {string[]} */
+  const reasons = [];
+  const candidates = /** @type {[Variant, () => Promise<boolean>][]} */ ([['relaxed', relaxedSimd], ['simd', simd]]);
+  for (const [name, detect] of candidates.filter(([name]) => variant === 'auto' || variant === name)) {
+    if (!(await detect())) {
+      reasons.push(`${name}: not supported by this runtime`);
+      continue;
+    }
+    try {
+      return await instantiate(name, options, reasons);
+    } catch (error) {
+      if (error instanceof HalfspaceError) throw error;
+      reasons.push(`${name}: ${/** @type {Error} */ (error).message}`);
+    }
+  }
+  throw new HalfspaceError(variant === 'auto' ? 'no-simd' : 'unsupported', `no WebAssembly build runs here: ${reasons.join('; ')}`, { field: 'variant', value: variant, limit: reasons });
+}
