@@ -135,6 +135,14 @@ export class Engine {
   }
 
   /**
+   * Token ids of a conversation under the file's chat template, up to where the answer starts.
+   * @param {Message[]} messages
+   */
+  chatTokens(messages) {
+    return this.#ids(messages);
+  }
+
+  /**
    * Runs a prompt once, for several generations to continue.
    * @param {Prompt} prompt
    * @param {{ctx?: number, signal?: AbortSignal, onPrefill?: (done: number, total: number) => void}} [options]
@@ -228,7 +236,7 @@ export class Engine {
   }
 
   /**
-   * Perplexity of the last evalTokens tokens of a text, decoded one by one after a dense prefill of what comes before.
+   * Perplexity of the last evalTokens tokens of a text, decoded one by one after an exact prefill of what comes before.
    * @param {Prompt} text cut to ctx tokens
    * @param {{ctx?: number, evalTokens?: number, attention?: Attention, against?: 'dense', signal?: AbortSignal, onPrefill?: (done: number, total: number) => void}} [options]
    *   against: also compare each distribution with dense attention on the same cache
@@ -237,14 +245,18 @@ export class Engine {
     const ids = this.#ids(text).slice(0, ctx);
     const from = Math.max(1, ids.length - evalTokens);
     if (ids.length < 2) throw new HalfspaceError('bad-argument', 'perplexity needs at least two tokens', { field: 'text', value: ids.length, limit: 2 });
-    const reference = against ? this.#context(ids.length) : undefined;
-    const context = this.#context(ids.length);
+    const shared = this.#context(from - 1);
+    /** @type {Context[]} */
+    const continued = [];
     let loss = 0;
     let kl = 0;
     let agree = 0;
     try {
-      await context.prefill(ids.slice(0, from - 1), { logits: 'none', onBatch: onPrefill, signal });
-      await reference?.prefill(ids.slice(0, from - 1), { logits: 'none', onBatch: onPrefill, signal });
+      if (from > 1) await shared.prefill(ids.slice(0, from - 1), { logits: 'none', onBatch: onPrefill, signal });
+      const context = this.#context(ids.length - from + 1, shared);
+      continued.push(context);
+      const reference = against ? this.#context(ids.length - from + 1, shared) : undefined;
+      if (reference) continued.push(reference);
       context.setAttention(attention);
       context.resetStats();
       reference?.setAttention('dense');
@@ -264,8 +276,8 @@ export class Engine {
       const tokens = ids.length - from;
       return { ppl: Math.exp(loss / tokens), tokens, ...(reference && { kl: kl / tokens, top1Agreement: agree / tokens }), attention: context.stats() };
     } finally {
-      context.release();
-      reference?.release();
+      for (const context of continued) context.release();
+      shared.release();
     }
   }
 

@@ -28,8 +28,8 @@ typedef struct {
     float softcap;    /* logit = softcap * tanh(logit / softcap); 0: none */
 } hs_attention_params;
 
-#define HS_THETA 1e-3f
-#define HS_LEAF_THETA 1e-4f
+#define HS_THETA 4e-4f
+#define HS_LEAF_THETA 1e-3f
 enum { HS_DENSE_BELOW = 1024 };
 
 /* Sums over calls; a key counts once per KV head, however many queries share it. */

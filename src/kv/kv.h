@@ -24,7 +24,7 @@ enum { HS_KV_Q8 = 0, HS_KV_F32 = 1 };
 
 enum {
     HS_LEAF = 16,      /* keys per leaf */
-    HS_CHUNK = 256,    /* keys sealed together */
+    HS_CHUNK = 128,    /* keys sealed together */
     HS_KV_RECENT = 64 /* newest keys that always stay in the window */
 };
 

@@ -1,0 +1,60 @@
+# Halfspace. `make help` lists the targets. Tools that are missing are installed where that is possible (tools.mk).
+include wasm/tools.mk
+
+BUILD := build
+C_SOURCES := $(sort $(shell find src -name '*.c') $(wildcard wasm/*.c))
+C_HEADERS := $(sort $(shell find src wasm -name '*.h'))
+DOCUMENT := demo/documents/alice.txt
+QUESTION := Who does Alice follow down the rabbit-hole?
+CLI := $(NODE) web/cli.js
+
+.PHONY: all wasm run demo test test-native test-node test-browser bench lint fmt clean help
+
+all: wasm ## build all WebAssembly variants (default)
+
+wasm: $(BUILD)/halfspace.simd.wasm $(BUILD)/halfspace.relaxed.wasm
+
+$(BUILD)/halfspace.simd.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
+	sh wasm/build.sh simd $@ $(C_SOURCES)
+
+$(BUILD)/halfspace.relaxed.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
+	sh wasm/build.sh relaxed $@ $(C_SOURCES)
+
+run: wasm tools-npm ## answer a question about a long document, dense and hsr side by side
+	$(CLI) compare --model "$$($(CLI) pull)" --prompt-file $(DOCUMENT) --question "$(QUESTION)"
+
+demo: wasm tools-npm ## fetch the model, build, and serve the page
+	$(CLI) pull
+	$(NODE) demo/build.js
+	$(NODE) demo/serve.js
+
+test: test-native test-node test-browser ## every test
+
+test-native: tools-native ## C kernels against their references, with sanitizers
+	sh tests/native/run.sh
+
+test-node: wasm tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
+	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test 'tests/node/*.test.js'
+
+test-browser: wasm tools-npm tools-browser ## the page in Chromium and Firefox
+	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test 'tests/browser/*.test.js'
+
+bench: wasm tools-npm ## speed and error at several contexts
+	$(CLI) bench --model "$$($(CLI) pull)" --file $(DOCUMENT)
+
+lint: tools-npm tools-native ## types, style, C warnings
+	npx tsc --noEmit
+	npx eslint .
+	npx prettier --check .
+	clang-format-19 --dry-run -Werror $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(wildcard tests/native/*.c)
+	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem -Isrc -Iwasm src
+
+fmt: tools-npm tools-native ## format everything
+	npx prettier --write .
+	clang-format-19 -i $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(wildcard tests/native/*.c)
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22

@@ -1,0 +1,32 @@
+# Tools: each tools-* target installs what is missing by apt (as root, or through sudo) or npm, or says what to install.
+
+NODE ?= node
+APT := $(if $(filter 0,$(shell id -u)),apt-get,$(if $(shell command -v sudo),sudo apt-get))
+
+# need(commands, packages): nothing to do when all commands exist
+define need
+	@missing=; for c in $(1); do command -v $$c >/dev/null 2>&1 || missing="$$missing $$c"; done; \
+	if [ -n "$$missing" ]; then \
+		if [ -z "$(APT)" ] || ! command -v apt-get >/dev/null; then echo "missing:$$missing. Install $(2)" >&2; exit 1; fi; \
+		$(APT) update -qq && DEBIAN_FRONTEND=noninteractive $(APT) install -y -qq --no-install-recommends $(2) >/dev/null || { echo "could not install $(2)" >&2; exit 1; }; \
+	fi
+endef
+
+.PHONY: tools-wasm tools-native tools-browser tools-npm
+
+tools-wasm: tools-npm
+	$(call need,emcc clang-22 wasm-ld-22,emscripten clang-22 lld-22 llvm-22)
+
+tools-native:
+	$(call need,clang-19 clang-format-19 cppcheck,clang-19 clang-format-19 cppcheck)
+	@test -e /usr/include/simde/wasm/simd128.h || { $(if $(APT),$(APT) update -qq && $(APT) install -y -qq libsimde-dev >/dev/null,echo "missing: simde. Install libsimde-dev" >&2; exit 1); }
+
+tools-browser:
+	$(call need,chromium firefox-esr,chromium firefox-esr)
+
+tools-npm: node_modules/.package-lock.json
+
+# Scripts of dependencies do not run: node-llama-cpp would try to build what its binary packages already bring.
+node_modules/.package-lock.json: package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@

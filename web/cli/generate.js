@@ -1,0 +1,98 @@
+/** `generate` and `compare`: answers, streamed, with their speed. */
+import { HalfspaceError } from '../errors.js';
+import { loadEngine, medianAndMin, printJson, progress, readText, round } from './common.js';
+
+/** Tokens left for the chat template around document and question. */
+const TEMPLATE_TOKENS = 96;
+
+/** @typedef {import('./common.js').ModelOptions} ModelOptions */
+
+/**
+ * @param {ModelOptions & {prompt?: string, promptFile?: string, chat?: boolean, maxTokens: number, attention: 'dense' | 'hsr',
+ *   theta?: number, temp: number, seed?: number}} options
+ */
+export async function generate(options) {
+  if ((options.prompt === undefined) === (options.promptFile === undefined)) {
+    throw new HalfspaceError('bad-argument', 'give --prompt or --prompt-file', { field: 'prompt' });
+  }
+  const text = options.prompt ?? (await readText(/** @type {string} */ (options.promptFile)));
+  const engine = await loadEngine(options);
+  /** @type {import('../engine.js').GenerateStats | undefined} */
+  let stats;
+  /** @type {number[]} */
+  const tokens = [];
+  let answer = '';
+  const bar = progress('prefill', 'tokens');
+  const pieces = engine.generate(options.chat ? [{ role: 'user', content: text }] : text, {
+    maxTokens: options.maxTokens,
+    attention: { mode: options.attention, theta: options.theta },
+    sampler: { temperature: options.temp, seed: options.seed },
+    onPrefill: bar.update,
+    onStats: (s) => (stats = s),
+  });
+  for await (const piece of pieces) {
+    bar.stop();
+    tokens.push(piece.id);
+    answer += piece.text;
+    if (!options.json) process.stdout.write(piece.text);
+  }
+  const { promptTokens, prefillMs, decodeMs, mode, attention } = /** @type {import('../engine.js').GenerateStats} */ (stats);
+  const result = {
+    promptTokens,
+    prefillTokensPerSecond: round((promptTokens / prefillMs) * 1000),
+    decodeMsPerToken: medianAndMin(decodeMs),
+    tokens,
+    text: answer,
+    variant: engine.info.variant,
+    threads: engine.info.threads,
+    memoryBytes: engine.info.memoryBytes,
+    attention: { mode, ...attention },
+  };
+  engine.close();
+  if (options.json) printJson(result);
+  else process.stdout.write('\n');
+}
+
+/** @param {ModelOptions & {promptFile: string, question: string, maxTokens: number}} options */
+export async function compare(options) {
+  const document = await readText(options.promptFile);
+  const engine = await loadEngine(options);
+  // The document takes what the context leaves after the question, the answer and the chat template.
+  const all = engine.tokenize(document);
+  const room = engine.ctx - options.maxTokens - engine.tokenize(options.question).length - TEMPLATE_TOKENS;
+  const shown = engine.detokenize(all.slice(0, room));
+  const messages = [{ role: 'user', content: `Read this text:\n\n${shown}\n\nQuestion: ${options.question}` }];
+  const ids = engine.chatTokens(messages);
+  const bar = progress('prefill', 'tokens');
+  // The last token belongs to the generations: its logits start the answer.
+  const prefix = await engine.prefill(ids.slice(0, -1), { onPrefill: bar.update });
+  bar.stop();
+  const speed = round((prefix.length / prefix.prefillMs) * 1000);
+  process.stdout.write(`${engine.info.name}, ${engine.info.variant} SIMD, one thread\n${prefix.length} tokens of ${all.length} prefilled at ${speed} tokens/s\n\nQ: ${options.question}\n`);
+  /** @type {{mode: string, median: number, min: number, exact: string, tokens: number[]}[]} */
+  const rows = [];
+  for (const mode of /** @type {const} */ (['dense', 'hsr'])) {
+    process.stdout.write(`\n${mode}: `);
+    /** @type {number[]} */
+    const tokens = [];
+    const pieces = engine.generate(ids.slice(-1), {
+      prefix,
+      attention: mode,
+      maxTokens: options.maxTokens,
+      onStats: (s) => rows.push({ mode, ...medianAndMin(s.decodeMs), exact: `${round(100 * s.attention.exactFraction, 1)} %`, tokens }),
+    });
+    for await (const piece of pieces) {
+      tokens.push(piece.id);
+      process.stdout.write(piece.text);
+    }
+    process.stdout.write('\n');
+  }
+  prefix.free();
+  engine.close();
+  const [dense, hsr] = rows;
+  const same = dense.tokens.filter((id, i) => id === hsr.tokens[i]).length;
+  process.stdout.write(`\n${'attention'.padEnd(10)}${'ms/token median'.padStart(16)}${'min'.padStart(9)}${'keys exact'.padStart(12)}\n`);
+  for (const row of rows) process.stdout.write(`${row.mode.padEnd(10)}${String(row.median).padStart(16)}${String(row.min).padStart(9)}${row.exact.padStart(12)}\n`);
+  process.stdout.write(`hsr takes ${round(hsr.median / dense.median)} of dense's time; ${same} of ${dense.tokens.length} tokens are the same\n`);
+  if (options.json) printJson({ promptTokens: prefix.length, prefillTokensPerSecond: speed, runs: rows, sameTokens: same });
+}
