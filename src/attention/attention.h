@@ -28,7 +28,7 @@ typedef struct {
     float softcap;    /* logit = softcap * tanh(logit / softcap); 0: none */
 } hs_attention_params;
 
-#define HS_THETA 4e-4f
+#define HS_THETA 2.5e-4f
 #define HS_LEAF_THETA 1e-3f
 enum { HS_DENSE_BELOW = 1024 };
 

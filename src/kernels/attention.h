@@ -1,58 +1,81 @@
-/* Attention kernels: each `hs_foo` is SIMD (wasm/attention_simd.c), each `hs_foo_scalar` its portable
- * reference (attention_scalar.c). The two agree bit for bit in integers and to float summation order
- * elsewhere; tests/native/test_attention_kernels.c holds them together.
+/*
+ * Attention kernels: products of a group of queries with stored keys, weights, and weighted sums of values.
  *
- * Layouts. Keys come in quads of 4 and leaves of 16 (4 quads), so that one 16-byte vector holds 4 keys x
- * 4 dims and a dot product leaves its 4 results in the 4 lanes of one vector: no horizontal sums.
- *   nibble plane  uint8 [quad][dim/8][4 keys][4]   low nibble: dim 8v+j, high nibble: dim 8v+4+j
- *                 an int8 key x is stored as x+128 = 16*hi + lo, hi and lo in one plane each
- *   key tile      int16 [quad][dim/4][4 keys][4 dims]      an unpacked int8 key
- *   float keys    float [quad][dim][4 keys]
- *   values        int8 or float [key][dim], rows
- *   value pairs   int16 [key/2][dim][2 keys]               so that one i16 dot sums two keys
- * dim is a multiple of 8, key counts are multiples of 4 (value pairs: of 2). Pointers are 16-byte aligned
- * except rows of queries and outputs, which need only their type's alignment. */
+ * Notation: G queries share a KV head, d = head_dim, keys and planes are laid out as kv/kv.h says. Logits of query g
+ * start at out + g * out_stride, one float per key. Key ranges are given in groups of four; kernels may write the logits
+ * of up to three keys beyond a count that is not a multiple of four.
+ */
 #ifndef HS_KERNELS_ATTENTION_H
 #define HS_KERNELS_ATTENTION_H
 
+#include "base/hs.h"
+
 #include <stdint.h>
 
-enum { HS_QUAD = 4, HS_LEAF = 16 };
+/* The queries of a KV head, prepared once for all keys. Scales include the attention scale. */
+typedef struct {
+    int group, head_dim;
+    float rows[HS_MAX_GROUP][HS_MAX_HEAD_DIM];          /* q * attention scale */
+    int16_t wide[HS_MAX_GROUP][HS_MAX_HEAD_DIM];        /* round(rows / wide_scale), |.| <= 32767; each four dims as 0, 2, 1, 3 */
+    float wide_scale[HS_MAX_GROUP];
+    int32_t wide_offset[HS_MAX_GROUP];                  /* -128 * sum of wide: keys are stored as u = value + 128 */
+    int8_t narrow[HS_MAX_GROUP][HS_MAX_HEAD_DIM];       /* round(rows / narrow_scale), |.| <= 127, in order (relaxed SIMD) */
+    int16_t narrow_wide[HS_MAX_GROUP][HS_MAX_HEAD_DIM]; /* the same as int16, each four dims as 0, 2, 1, 3 (SIMD128) */
+    float screen_scale[HS_MAX_GROUP];    /* 16 * narrow_scale: the weight of a high nibble */
+    float screen_offset[HS_MAX_GROUP];   /* narrow_scale * sum(narrow) * (7.5 - 128): low nibbles at their middle, and the offset of u */
+    float screen_variance[HS_MAX_GROUP]; /* half the variance of <q, missing low nibbles> per squared key scale */
+} hs_queries;
 
-/* A logit below every real one: exp() of it is exactly 0. */
-#define HS_MASKED (-3.0e38f)
+/* Prepares `group` rows of head_dim floats. */
+void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_dim, float scale);
 
-#define HS_ATTENTION_KERNELS(X) \
-    /* int8 keys out of their two nibble planes: out key tile [quads][dim/4][4][4] */ \
-    X(void, hs_unpack_keys, (const uint8_t *hi, const uint8_t *lo, int quads, int dim, int16_t *out)) \
-    /* int8 value rows to value pairs */ \
-    X(void, hs_pair_values, (const int8_t *v, int keys, int dim, int16_t *out)) \
-    /* out[r][key] = q_scale[r] * k_scale[key] * <q[r], k[key]>; |q| <= 32767, |k| <= 128, dim <= 256 */ \
-    X(void, hs_scores_i16, \
-      (const int16_t *q, const float *q_scale, int rows, const int16_t *k, const float *k_scale, int quads, int dim, \
-       float *out, int out_stride)) \
-    /* out[r][key] = <q[r], k[key]>, float keys */ \
-    X(void, hs_scores_f32, (const float *q, int rows, const float *k, int quads, int dim, float *out, int out_stride)) \
-    /* the largest of x[0..n) */ \
-    X(float, hs_row_max, (const float *x, int n)) \
-    /* x[i] = exp(x[i] - shift), x[i] <= shift; returns their sum. At most 2 ULP off; 0 below exp(-87) */ \
-    X(float, hs_exp_row, (float *x, int n, float shift)) \
-    /* x[i] = cap * tanh(x[i] / cap); HS_MASKED stays */ \
-    X(void, hs_softcap_row, (float *x, int n, float cap)) \
-    /* out[i] = round(w[i] * v_scale[i] / s) with s = max / 32767; returns s (0 when all are 0); w, v_scale >= 0 */ \
-    X(float, hs_weigh_row, (const float *w, const float *v_scale, int n, int16_t *out)) \
-    /* acc[r][j] += w_scale[r] * sum over keys of w[r][key] * v[key][j]; pairs <= 128 */ \
-    X(void, hs_values_i16, \
-      (const int16_t *w, int w_stride, const float *w_scale, int rows, const int16_t *v, int pairs, int dim, float *acc)) \
-    /* acc[r][j] += sum over keys of w[r][key] * v[key][j] */ \
-    X(void, hs_values_f32, (const float *w, int w_stride, int rows, const float *v, int keys, int dim, float *acc)) \
-    /* x[i] *= factor */ \
-    X(void, hs_scale_row, (float *x, int n, float factor))
+/* Exact logits with int8 keys: out = k_scale * <q, key>, q to 16 bits (error below |q|_inf * 2^-16 per dim). */
+void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride);
+void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride);
 
-#define HS_DECLARE(type, name, args) \
-    type name args; \
-    type name##_scalar args;
-HS_ATTENTION_KERNELS(HS_DECLARE)
-#undef HS_DECLARE
+/*
+ * Logits from the high nibbles alone and q to 8 bits. With s the deviation of what the low nibbles would add: for s <= 1 less
+ * s^2 / 2, so that exp(out) has the mean of exp(logit) over the unknown nibbles. Beyond, the estimate says little, and the
+ * logit is raised by 3s - 3.5 instead (the same at s = 1), so that the key is reported rather than estimated.
+ */
+void hs_screen(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride);
+void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride);
+
+/* Logits of int8 rows (leaf centroids) in row-major order: out = scale * <q, row>, q in f32. */
+void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride);
+void hs_logits_rows_i8_scalar(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride);
+
+/* Logits of f32 rows. */
+void hs_logits_rows_f32(const hs_queries *q, const float *rows, int n, float *out, int out_stride);
+void hs_logits_rows_f32_scalar(const hs_queries *q, const float *rows, int n, float *out, int out_stride);
+
+/*
+ * out [g][d] += sum over j < n of w[g * w_stride + j] * row(j), with row(j) = scale[i] * rows[i], i = index ? index[j] : j.
+ * The int8 form scales the weights in place first.
+ */
+void hs_accumulate_i8(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out);
+void hs_accumulate_i8_scalar(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out);
+void hs_accumulate_f32(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out);
+void hs_accumulate_f32_scalar(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out);
+
+/* Largest of n floats, n >= 1. */
+float hs_max_f32(const float *x, int n);
+float hs_max_f32_scalar(const float *x, int n);
+
+/* x = exp(x - shift) in place, 2 ULP; returns the sum. */
+float hs_exp_sum(float *x, int n, float shift);
+float hs_exp_sum_scalar(float *x, int n, float shift);
+
+/* Inner product and y += a * x; d is a multiple of 4. */
+float hs_dot_f32(const float *a, const float *b, int d);
+float hs_dot_f32_scalar(const float *a, const float *b, int d);
+void hs_axpy_f32(float *y, float a, const float *x, int d);
+
+/*
+ * C [m][n] += A [m][k] * B [k][n], row-major f32 with row strides lda, ldb, ldc. n is a multiple of 8. The inner kernel of
+ * prefill attention: A is queries and B transposed keys, or A is weights and B values.
+ */
+void hs_gemm_f32(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int m, int n, int k);
+void hs_gemm_f32_scalar(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int m, int n, int k);
 
 #endif

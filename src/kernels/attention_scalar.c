@@ -1,111 +1,135 @@
-/* Portable references of the attention kernels: the plainest code that says what each one computes. */
+/* Scalar references of the attention kernels, and the preparation of queries. */
 #include "kernels/attention.h"
 
 #include <math.h>
 
-void hs_unpack_keys_scalar(const uint8_t *hi, const uint8_t *lo, int quads, int dim, int16_t *out)
-{
-    for (int quad = 0; quad < quads; quad++)
-        for (int key = 0; key < HS_QUAD; key++)
-            for (int j = 0; j < dim; j++) {
-                int byte = (quad * (dim / 8) + j / 8) * 16 + key * 4 + j % 4;
-                int shift = j % 8 < 4 ? 0 : 4;
-                int x = ((hi[byte] >> shift & 15) << 4 | (lo[byte] >> shift & 15)) - 128;
-                out[((quad * (dim / 4) + j / 4) * 4 + key) * 4 + j % 4] = (int16_t)x;
-            }
+/* Place of dim i in an array that meets the even and odd bytes of a key vector. */
+static int even_odd_place(int i) {
+    static const int place[4] = {0, 2, 1, 3};
+    return (i & ~3) + place[i & 3];
 }
 
-void hs_pair_values_scalar(const int8_t *v, int keys, int dim, int16_t *out)
-{
-    for (int key = 0; key < keys; key++)
-        for (int j = 0; j < dim; j++)
-            out[(key / 2 * dim + j) * 2 + key % 2] = v[key * dim + j];
-}
-
-void hs_scores_i16_scalar(const int16_t *q, const float *q_scale, int rows, const int16_t *k, const float *k_scale, int quads,
-                          int dim, float *out, int out_stride)
-{
-    for (int r = 0; r < rows; r++)
-        for (int key = 0; key < quads * HS_QUAD; key++) {
-            int32_t sum = 0;
-            for (int j = 0; j < dim; j++)
-                sum += q[r * dim + j] * k[((key / 4 * (dim / 4) + j / 4) * 4 + key % 4) * 4 + j % 4];
-            out[r * out_stride + key] = (float)sum * (q_scale[r] * k_scale[key]);
+void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_dim, float scale) {
+    q->group = group;
+    q->head_dim = head_dim;
+    for (int g = 0; g < group; g++, rows += head_dim) {
+        float largest = 0, squares = 0;
+        for (int i = 0; i < head_dim; i++) {
+            float x = q->rows[g][i] = rows[i] * scale;
+            largest = fmaxf(largest, fabsf(x));
+            squares += x * x;
         }
-}
-
-void hs_scores_f32_scalar(const float *q, int rows, const float *k, int quads, int dim, float *out, int out_stride)
-{
-    for (int r = 0; r < rows; r++)
-        for (int key = 0; key < quads * HS_QUAD; key++) {
-            float sum = 0;
-            for (int j = 0; j < dim; j++)
-                sum += q[r * dim + j] * k[(key / 4 * dim + j) * 4 + key % 4];
-            out[r * out_stride + key] = sum;
+        float wide = largest > 0 ? 32767 / largest : 0, narrow = largest > 0 ? 127 / largest : 0;
+        int32_t wide_sum = 0, narrow_sum = 0;
+        for (int i = 0; i < head_dim; i++) {
+            int w = (int)rintf(q->rows[g][i] * wide), n = (int)rintf(q->rows[g][i] * narrow);
+            q->wide[g][even_odd_place(i)] = (int16_t)w;
+            q->narrow[g][i] = (int8_t)n;
+            q->narrow_wide[g][even_odd_place(i)] = (int16_t)n;
+            wide_sum += w;
+            narrow_sum += n;
         }
-}
-
-float hs_row_max_scalar(const float *x, int n)
-{
-    float max = HS_MASKED;
-    for (int i = 0; i < n; i++)
-        if (x[i] > max)
-            max = x[i];
-    return max;
-}
-
-float hs_exp_row_scalar(float *x, int n, float shift)
-{
-    float sum = 0;
-    for (int i = 0; i < n; i++) {
-        float y = x[i] - shift;
-        x[i] = y < -87.0f ? 0 : expf(y);
-        sum += x[i];
+        q->wide_scale[g] = largest / 32767;
+        q->wide_offset[g] = -128 * wide_sum;
+        q->screen_scale[g] = 16 * largest / 127;
+        q->screen_offset[g] = largest / 127 * (float)narrow_sum * (7.5f - 128);
+        q->screen_variance[g] = 0.5f * squares * (16 * 16 - 1) / 12; /* a low nibble is uniform on 0..15 */
     }
-    return sum;
 }
 
-void hs_softcap_row_scalar(float *x, int n, float cap)
-{
-    for (int i = 0; i < n; i++)
-        if (x[i] > HS_MASKED)
-            x[i] = cap * tanhf(x[i] / cap);
+/* Nibble of key i, dim `dim` in a plane. */
+static int nibble(const uint8_t *plane, int d, int i, int dim) {
+    int pair = plane[i / 4 * 2 * d + dim / 8 * 16 + i % 4 * 4 + dim % 4];
+    return dim % 8 < 4 ? pair & 15 : pair >> 4;
 }
 
-float hs_weigh_row_scalar(const float *w, const float *v_scale, int n, int16_t *out)
-{
-    float max = 0;
-    for (int i = 0; i < n; i++)
-        if (w[i] * v_scale[i] > max)
-            max = w[i] * v_scale[i];
-    float inverse = max > 0 ? 32767.0f / max : 0;
-    for (int i = 0; i < n; i++)
-        out[i] = (int16_t)(w[i] * v_scale[i] * inverse + 0.5f);
-    return max / 32767.0f;
-}
-
-void hs_values_i16_scalar(const int16_t *w, int w_stride, const float *w_scale, int rows, const int16_t *v, int pairs, int dim,
-                          float *acc)
-{
-    for (int r = 0; r < rows; r++)
-        for (int j = 0; j < dim; j++) {
-            int32_t sum = 0;
-            for (int key = 0; key < 2 * pairs; key++)
-                sum += w[r * w_stride + key] * v[(key / 2 * dim + j) * 2 + key % 2];
-            acc[r * dim + j] += w_scale[r] * (float)sum;
+void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
+    for (int g = 0; g < q->group; g++) {
+        for (int i = 0; i < 4 * n_groups; i++) {
+            double sum = 0;
+            for (int dim = 0; dim < q->head_dim; dim++) {
+                int key = (nibble(high, q->head_dim, i, dim) << 4 | nibble(low, q->head_dim, i, dim)) - 128;
+                sum += (double)q->wide[g][even_odd_place(dim)] * key;
+            }
+            out[g * out_stride + i] = (float)(sum * (double)q->wide_scale[g]) * k_scale[i];
         }
+    }
 }
 
-void hs_values_f32_scalar(const float *w, int w_stride, int rows, const float *v, int keys, int dim, float *acc)
-{
-    for (int r = 0; r < rows; r++)
-        for (int key = 0; key < keys; key++)
-            for (int j = 0; j < dim; j++)
-                acc[r * dim + j] += w[r * w_stride + key] * v[key * dim + j];
+void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
+    for (int g = 0; g < q->group; g++) {
+        for (int i = 0; i < 4 * n_groups; i++) {
+            int sum = 0;
+            for (int dim = 0; dim < q->head_dim; dim++) sum += q->narrow[g][dim] * nibble(high, q->head_dim, i, dim);
+            float logit = ((float)sum * q->screen_scale[g] + q->screen_offset[g]) * k_scale[i];
+            float half = q->screen_variance[g] * (k_scale[i] * k_scale[i]), deviation = sqrtf(2 * half);
+            out[g * out_stride + i] = logit + (deviation <= 1 ? -half : 3 * deviation - 3.5f);
+        }
+    }
 }
 
-void hs_scale_row_scalar(float *x, int n, float factor)
-{
-    for (int i = 0; i < n; i++)
-        x[i] *= factor;
+void hs_logits_rows_i8_scalar(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride) {
+    for (int g = 0; g < q->group; g++) {
+        for (int j = 0; j < n; j++) {
+            double sum = 0;
+            for (int i = 0; i < q->head_dim; i++) sum += (double)q->rows[g][i] * rows[j * q->head_dim + i];
+            out[g * out_stride + j] = (float)sum * scale[j];
+        }
+    }
+}
+
+void hs_logits_rows_f32_scalar(const hs_queries *q, const float *rows, int n, float *out, int out_stride) {
+    for (int g = 0; g < q->group; g++) {
+        for (int j = 0; j < n; j++) out[g * out_stride + j] = hs_dot_f32_scalar(q->rows[g], rows + j * q->head_dim, q->head_dim);
+    }
+}
+
+void hs_accumulate_i8_scalar(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out) {
+    for (int g = 0; g < group; g++) {
+        for (int j = 0; j < n; j++) {
+            int i = index ? index[j] : j;
+            float weight = w[g * w_stride + j] *= scale[i];
+            for (int dim = 0; dim < head_dim; dim++) out[g * head_dim + dim] += weight * (float)rows[(int64_t)i * head_dim + dim];
+        }
+    }
+}
+
+void hs_accumulate_f32_scalar(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out) {
+    for (int g = 0; g < group; g++) {
+        for (int j = 0; j < n; j++) {
+            int64_t at = (int64_t)(index ? index[j] : j) * head_dim;
+            for (int dim = 0; dim < head_dim; dim++) out[g * head_dim + dim] += w[g * w_stride + j] * rows[at + dim];
+        }
+    }
+}
+
+float hs_max_f32_scalar(const float *x, int n) {
+    float largest = x[0];
+    for (int i = 1; i < n; i++) largest = fmaxf(largest, x[i]);
+    return largest;
+}
+
+float hs_exp_sum_scalar(float *x, int n, float shift) {
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        x[i] = (float)exp((double)x[i] - (double)shift);
+        sum += (double)x[i];
+    }
+    return (float)sum;
+}
+
+float hs_dot_f32_scalar(const float *a, const float *b, int d) {
+    double sum = 0;
+    for (int i = 0; i < d; i++) sum += (double)a[i] * (double)b[i];
+    return (float)sum;
+}
+
+void hs_gemm_f32_scalar(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int m, int n, int k) {
+    for (int i = 0; i < m; i++) {
+        for (int j = 0; j < n; j++) {
+            double sum = 0;
+            for (int l = 0; l < k; l++) sum += (double)a[(int64_t)i * lda + l] * (double)b[(int64_t)l * ldb + j];
+            c[(int64_t)i * ldc + j] += (float)sum;
+        }
+    }
 }

@@ -25,7 +25,7 @@ enum { HS_KV_Q8 = 0, HS_KV_F32 = 1 };
 enum {
     HS_LEAF = 16,      /* keys per leaf */
     HS_CHUNK = 128,    /* keys sealed together */
-    HS_KV_RECENT = 64 /* newest keys that always stay in the window */
+    HS_KV_RECENT = 32 /* newest keys that always stay in the window */
 };
 
 typedef struct hs_kv {

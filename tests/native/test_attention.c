@@ -1,0 +1,313 @@
+/* Attention kernels against their references; dense against plain f64 softmax; hsr against dense; caches in every state. */
+#include "attention/attention.h"
+#include "kernels/attention.h"
+#include "kernels/vector.h"
+#include "tap.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_KEYS = 3000 };
+
+typedef enum { NORMAL, CLUSTERED, DUPLICATED, ZERO, HUGE_NORM, TINY_NORM, ADVERSARIAL, KINDS } kind_of_keys;
+static const char *const kind_names[KINDS] = {"normal", "clustered", "duplicated", "zero", "huge-norm", "tiny-norm", "near-threshold"};
+
+typedef struct {
+    hs_kv kv;
+    void *slab;
+    float *k, *v; /* what was appended */
+    int n, d;
+} cache;
+
+static void make_key(kind_of_keys kind, int i, int d, float *k) {
+    for (int j = 0; j < d; j++) {
+        switch (kind) {
+        case CLUSTERED: k[j] = 2 * sinf((float)(i / 40 % 25 * 31 + j * 7)) + 0.2f * random_normal(); break;
+        case DUPLICATED: k[j] = sinf((float)(i % 3 * 17 + j)); break;
+        case ZERO: k[j] = 0; break;
+        case HUGE_NORM: k[j] = random_normal() * (i % 50 == 0 ? 100 : 1); break;
+        case TINY_NORM: k[j] = random_normal() * 1e-4f; break;
+        case ADVERSARIAL: k[j] = j == 0 ? 3 : 0.01f * random_normal(); break; /* all logits alike */
+        default: k[j] = random_normal();
+        }
+    }
+}
+
+static cache new_cache(kind_of_keys kind, int type, int d, int n, const hs_kv *parent) {
+    cache c = {.n = n, .d = d, .slab = malloc(hs_kv_bytes(d, n, type))};
+    c.k = malloc((size_t)n * (size_t)d * sizeof(float));
+    c.v = malloc((size_t)n * (size_t)d * sizeof(float));
+    for (int i = 0; i < n; i++) {
+        make_key(kind, i, d, c.k + (size_t)i * (size_t)d);
+        for (int j = 0; j < d; j++) c.v[(size_t)i * (size_t)d + (size_t)j] = random_normal();
+    }
+    hs_kv_init(&c.kv, c.slab, d, n, type, parent);
+    return c;
+}
+
+static void append(cache *c, int n, int batch, int seal) {
+    void *scratch = malloc(hs_kv_seal_scratch_bytes(c->d));
+    for (int end = c->kv.count + n; c->kv.count < end;) {
+        size_t at = (size_t)c->kv.count * (size_t)c->d;
+        hs_kv_append(&c->kv, c->k + at, c->v + at, c->d, batch < end - c->kv.count ? batch : end - c->kv.count);
+        if (seal) hs_kv_seal(&c->kv, scratch);
+    }
+    free(scratch);
+}
+
+static void free_cache(cache *c) {
+    free(c->slab);
+    free(c->k);
+    free(c->v);
+}
+
+/* Plain softmax attention in f64 over the stored keys of the cache and its parents. */
+static void reference(const hs_kv *kv, const float *q, const hs_attention_params *p, double *out) {
+    int d = kv->head_dim;
+    double sum = 0, peak = -INFINITY;
+    for (int round = 0; round < 2; round++) {
+        for (const hs_kv *part = kv; part; part = part->parent) {
+            for (int i = 0; i < part->count; i++) {
+                float k[HS_MAX_HEAD_DIM], v[HS_MAX_HEAD_DIM];
+                hs_kv_key(part, i, k);
+                double logit = 0;
+                for (int j = 0; j < d; j++) logit += (double)q[j] * (double)k[j];
+                logit *= (double)p->scale;
+                if (p->softcap > 0) logit = (double)p->softcap * tanh(logit / (double)p->softcap);
+                if (round == 0) {
+                    peak = fmax(peak, logit);
+                    continue;
+                }
+                hs_kv_value(part, i, v);
+                double weight = exp(logit - peak);
+                sum += weight;
+                for (int j = 0; j < d; j++) out[j] += weight * (double)v[j];
+            }
+        }
+        if (round == 0) memset(out, 0, (size_t)d * sizeof(double));
+    }
+    for (int j = 0; j < d; j++) out[j] /= sum;
+}
+
+/* Largest error over the group relative to the largest value, 1 for values of unit size. */
+static double decode_error(const hs_kv *kv, const float *q, int group, const hs_attention_params *p, hs_attention_stats *stats) {
+    int d = kv->head_dim;
+    void *scratch = malloc(hs_attention_scratch_bytes(d, group, hs_kv_length(kv), HS_BATCH));
+    float *out = malloc((size_t)(group * d) * sizeof(float));
+    double want[HS_MAX_HEAD_DIM], error = 0;
+    hs_attend_decode(kv, q, group, p, out, stats, scratch);
+    for (int g = 0; g < group; g++) {
+        double square = 0;
+        reference(kv, q + g * d, p, want);
+        for (int j = 0; j < d; j++) square += ((double)out[g * d + j] - want[j]) * ((double)out[g * d + j] - want[j]);
+        error = fmax(error, sqrt(square / d));
+    }
+    free(out);
+    free(scratch);
+    return error;
+}
+
+static void random_queries(float *q, int n) {
+    for (int i = 0; i < n; i++) q[i] = 2 * random_normal();
+}
+
+static void test_decode(void) {
+    for (int type = HS_KV_Q8; type <= HS_KV_F32; type++) {
+        for (int kind = 0; kind < KINDS; kind++) {
+            const int dims[] = {64, 40, 128}, groups[] = {3, 1, 5};
+            double dense_error = 0, hsr_error = 0, all_error = 0;
+            hs_attention_stats stats = {0};
+            for (int shape = 0; shape < 3; shape++) {
+                int d = dims[shape], group = groups[shape];
+                cache c = new_cache((kind_of_keys)kind, type, d, 2000, NULL);
+                append(&c, 2000, 97, 1);
+                float q[5 * 128];
+                random_queries(q, group * d);
+                hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 1 / sqrtf((float)d), .far_field = 1};
+                hs_attention_stats ignored = {0};
+                dense_error = fmax(dense_error, decode_error(&c.kv, q, group, &p, &ignored));
+                p.mode = HS_ATTENTION_HSR;
+                hsr_error = fmax(hsr_error, decode_error(&c.kv, q, group, &p, &stats));
+                p.theta = 1e-20f;
+                p.leaf_theta = 1e-30f;
+                all_error = fmax(all_error, decode_error(&c.kv, q, group, &p, &ignored));
+                free_cache(&c);
+            }
+            ok(dense_error < 2e-4, "%s keys, type %d: dense equals plain softmax (%.1e)", kind_names[kind], type, dense_error);
+            ok(all_error < 2e-4, "%s keys, type %d: hsr that reports every key is dense (%.1e)", kind_names[kind], type, all_error);
+            ok(hsr_error < 0.1, "%s keys, type %d: hsr within 0.1 of unit values (%.1e), %.1f %% exact", kind_names[kind], type, hsr_error, 100 * stats.keys_exact / stats.keys_visible);
+        }
+    }
+}
+
+/* A softmax with a few heavy keys far back: they must be found, and the far field must carry the rest. */
+static void test_needles(void) {
+    int d = 64, group = 3;
+    cache c = new_cache(NORMAL, HS_KV_Q8, d, MAX_KEYS, NULL);
+    float q[3 * 64];
+    random_queries(q, group * d);
+    for (int g = 0; g < group; g++) {
+        for (int j = 0; j < d; j++) c.k[(size_t)(300 + 500 * g) * (size_t)d + (size_t)j] = 1.5f * q[g * d + j];
+    }
+    append(&c, MAX_KEYS, 1, 1);
+    hs_attention_params p = {.mode = HS_ATTENTION_HSR, .scale = 0.125f, .far_field = 1};
+    hs_attention_stats stats = {0}, dropped = {0};
+    double with = decode_error(&c.kv, q, group, &p, &stats);
+    ok(with < 0.01, "needles are reported: error %.1e", with);
+    ok(stats.keys_exact < 0.2 * stats.keys_visible, "with %.1f %% of keys exact", 100 * stats.keys_exact / stats.keys_visible);
+    for (int j = 0; j < group * d; j++) q[j] *= 0.2f;
+    with = decode_error(&c.kv, q, group, &p, &stats);
+    p.far_field = 0;
+    p.theta = 0.01f;
+    double without = decode_error(&c.kv, q, group, &p, &dropped);
+    ok(with < 0.5 * without, "the far field at least halves the error of flat attention: %.1e, dropped %.1e", with, without);
+    free_cache(&c);
+}
+
+static void test_cache_states(void) {
+    int d = 64;
+    float q[64], a[64], b[64];
+    random_queries(q, d);
+    hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 0.125f, .far_field = 1};
+    hs_attention_stats stats = {0};
+    void *scratch = malloc(hs_attention_scratch_bytes(d, 1, MAX_KEYS, HS_BATCH));
+    cache c = new_cache(CLUSTERED, HS_KV_Q8, d, 1000, NULL);
+    append(&c, 1000, 1000, 0);
+    hs_attend_decode(&c.kv, q, 1, &p, a, &stats, scratch);
+    c.kv.count = 0;
+    append(&c, 1000, 33, 1);
+    hs_attend_decode(&c.kv, q, 1, &p, b, &stats, scratch);
+    double difference = 0;
+    for (int j = 0; j < d; j++) difference = fmax(difference, fabs((double)(a[j] - b[j])));
+    ok(c.kv.sealed_to > c.kv.sealed_from && difference < 1e-5, "sealing keeps every key and value (%.1e)", difference);
+    int sealed = c.kv.sealed_to;
+    ok(hs_kv_truncate(&c.kv, sealed - 1) == -1 && c.kv.count == 1000, "cutting into sealed keys is refused");
+    ok(hs_kv_truncate(&c.kv, sealed + 5) == 0 && hs_kv_length(&c.kv) == sealed + 5, "cutting the window works");
+    append(&c, 1000 - sealed - 5, 7, 1);
+    hs_attend_decode(&c.kv, q, 1, &p, a, &stats, scratch);
+    for (int j = 0; j < d; j++) difference = fmax(difference, fabs((double)(a[j] - b[j])));
+    ok(difference < 1e-5, "and appending again gives the same");
+    cache child = new_cache(NORMAL, HS_KV_Q8, d, 900, &c.kv);
+    append(&child, 900, 64, 1);
+    ok(hs_kv_length(&child.kv) == 1900 && hs_kv_truncate(&child.kv, 999) == -1, "a child continues its parent and cannot cut it");
+    double dense = decode_error(&child.kv, q, 1, &p, &stats);
+    p.mode = HS_ATTENTION_HSR;
+    double hsr = decode_error(&child.kv, q, 1, &p, &stats);
+    ok(dense < 1e-4 && hsr < 0.05, "attention over parent and child: dense %.1e, hsr %.1e", dense, hsr);
+    p.softcap = 5;
+    ok(decode_error(&child.kv, q, 1, &p, &stats) < 0.05, "with soft-capped logits");
+    ok(hs_kv_bytes(64, 8192, HS_KV_Q8) <= 150 * 8192, "at most 150 bytes per key at head_dim 64: %.1f", (double)hs_kv_bytes(64, 8192, HS_KV_Q8) / 8192);
+    free_cache(&child);
+    free_cache(&c);
+    free(scratch);
+}
+
+/* A block must equal its queries decoded one after the other. */
+static void test_block(int type, int window) {
+    enum { BEFORE = 600, N = 100, GROUP = 3, D = 64 };
+    cache c = new_cache(NORMAL, type, D, BEFORE + N, NULL);
+    float *q = malloc(N * GROUP * D * sizeof(float)), *out = malloc(N * GROUP * D * sizeof(float)), one[GROUP * D];
+    random_queries(q, N * GROUP * D);
+    void *scratch = malloc(hs_attention_scratch_bytes(D, GROUP, BEFORE + N, HS_BATCH));
+    hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 0.125f, .window = window};
+    hs_attention_stats stats = {0};
+    append(&c, BEFORE, 128, window == 0);
+    size_t at = (size_t)BEFORE * D;
+    hs_kv_append(&c.kv, c.k + at, c.v + at, D, N);
+    hs_attend_block(&c.kv, q, GROUP * D, N, GROUP, &p, out, GROUP * D, &stats, scratch);
+    c.kv.count = BEFORE;
+    double error = 0;
+    for (int i = 0; i < N; i++) {
+        append(&c, 1, 1, 0);
+        hs_attend_decode(&c.kv, q + i * GROUP * D, GROUP, &p, one, &stats, scratch);
+        for (int j = 0; j < GROUP * D; j++) error = fmax(error, fabs((double)(out[i * GROUP * D + j] - one[j])));
+    }
+    ok(error < 2e-4, "block equals decode, type %d, window %d (%.1e)", type, window, error);
+    free(q);
+    free(out);
+    free(scratch);
+    free_cache(&c);
+}
+
+static double difference(const float *a, const float *b, int n) {
+    double largest = 0, error = 0;
+    for (int i = 0; i < n; i++) {
+        largest = fmax(largest, fabs((double)b[i]));
+        error = fmax(error, fabs((double)a[i] - (double)b[i]));
+    }
+    return largest > 0 ? error / largest : error;
+}
+
+static void test_kernels(void) {
+    enum { N = 52 };
+    for (int d = 16; d <= 256; d += 40) {
+        int group = 1 + d % 7;
+        cache c = new_cache(NORMAL, HS_KV_Q8, d, N, NULL);
+        append(&c, N, N, 0);
+        float *q = malloc((size_t)(group * d) * sizeof(float)), a[7 * N], b[7 * N];
+        hs_queries *prepared = malloc(sizeof *prepared);
+        random_queries(q, group * d);
+        hs_queries_prepare(prepared, q, group, d, 0.2f);
+        hs_logits_q8(prepared, c.kv.k_high, c.kv.k_low, c.kv.k_scale, N / 4, a, N);
+        hs_logits_q8_scalar(prepared, c.kv.k_high, c.kv.k_low, c.kv.k_scale, N / 4, b, N);
+        ok(difference(a, b, group * N) < 1e-6, "d %d: exact logits", d);
+        hs_screen(prepared, c.kv.k_high, c.kv.k_scale, N / 4, a, N);
+        hs_screen_scalar(prepared, c.kv.k_high, c.kv.k_scale, N / 4, b, N);
+        ok(difference(a, b, group * N) < 1e-5, "d %d: screen", d);
+        hs_logits_rows_i8(prepared, c.kv.v, c.kv.v_scale, N, a, N);
+        hs_logits_rows_i8_scalar(prepared, c.kv.v, c.kv.v_scale, N, b, N);
+        ok(difference(a, b, group * N) < 1e-5, "d %d: int8 rows", d);
+        hs_logits_rows_f32(prepared, c.k, N, a, N);
+        hs_logits_rows_f32_scalar(prepared, c.k, N, b, N);
+        ok(difference(a, b, group * N) < 1e-5, "d %d: f32 rows", d);
+        int index[N];
+        for (int i = 0; i < N; i++) index[i] = (i * 5) % N;
+        float *x = calloc((size_t)(group * d), sizeof(float)), *y = calloc((size_t)(group * d), sizeof(float));
+        memcpy(a, b, sizeof a);
+        hs_accumulate_f32(a, N, c.v, index, N, group, d, x);
+        hs_accumulate_f32_scalar(b, N, c.v, index, N, group, d, y);
+        ok(difference(x, y, group * d) < 1e-5, "d %d: weighted sum of f32 rows", d);
+        hs_accumulate_i8(a, N, c.kv.v, c.kv.v_scale, index, N, group, d, x);
+        hs_accumulate_i8_scalar(b, N, c.kv.v, c.kv.v_scale, index, N, group, d, y);
+        ok(difference(x, y, group * d) < 1e-5, "d %d: weighted sum of int8 rows", d);
+        free(x);
+        free(y);
+        free(q);
+        free(prepared);
+        free_cache(&c);
+    }
+    float x[103], y[103];
+    double worst = 0;
+    for (int i = 0; i < 103; i++) x[i] = y[i] = -87 + 1.7f * (float)i;
+    float shift = 0, sum = hs_exp_sum(x, 103, shift), want = hs_exp_sum_scalar(y, 103, shift);
+    for (int i = 0; i < 103; i++) {
+        if (y[i] > 1e-37f) worst = fmax(worst, fabs((double)x[i] / (double)y[i] - 1));
+    }
+    ok(worst < 3e-7 && fabs((double)(sum / want) - 1) < 1e-6, "exp within 2 ULP (%.1e)", worst);
+    random_queries(x, 103);
+    ok(hs_max_f32(x, 103) == hs_max_f32_scalar(x, 103) && hs_max_f32(x, 3) == hs_max_f32_scalar(x, 3), "max");
+    float m[13 * 20], n[20 * 16], c[13 * 16] = {0}, e[13 * 16] = {0};
+    random_queries(m, 13 * 20);
+    random_queries(n, 20 * 16);
+    hs_gemm_f32(m, 20, n, 16, c, 16, 13, 16, 20);
+    hs_gemm_f32_scalar(m, 20, n, 16, e, 16, 13, 16, 20);
+    ok(difference(c, e, 13 * 16) < 1e-5, "matrix product");
+    float s[8] = {-9, -1, 0, 0.5f, 2, 7, 80, -80}, t[8];
+    memcpy(t, s, sizeof s);
+    hs_softcap(s, 8, 30);
+    hs_softcap_scalar(t, 8, 30);
+    ok(difference(s, t, 8) < 1e-6, "soft-cap");
+}
+
+int main(void) {
+    test_kernels();
+    test_decode();
+    test_needles();
+    test_cache_states();
+    for (int type = HS_KV_Q8; type <= HS_KV_F32; type++) {
+        test_block(type, 0);
+        test_block(type, 50);
+    }
+    return done();
+}

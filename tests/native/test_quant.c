@@ -1,0 +1,153 @@
+/* Every GGUF type: repacked rows against an independent decoding, and the product kernels against their references. */
+#include "base/f16.h"
+#include "base/memory.h"
+#include "kernels/matmul.h"
+#include "quant/tensor.h"
+#include "self_test.h"
+#include "tap.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 7, COLS = 512, TOKENS = 5 };
+
+static const int types[] = {HS_GGML_Q4_0, HS_GGML_Q4_1, HS_GGML_Q5_0, HS_GGML_Q5_1, HS_GGML_Q8_0, HS_GGML_Q4_K, HS_GGML_Q5_K, HS_GGML_Q6_K};
+static const char *const names[] = {"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"};
+
+static float f16(const uint8_t *p) { return hs_f16_to_f32((uint16_t)(p[0] | p[1] << 8)); }
+
+/* Weight k of a stored block, written from the layouts in ggml-common.h, one formula per type. */
+static double stored_weight(int type, const uint8_t *b, int k) {
+    int j = k % 16, high = k >= 16;
+    switch (type) {
+    case HS_GGML_Q4_0: return (double)f16(b) * ((high ? b[2 + j] >> 4 : b[2 + j] & 15) - 8);
+    case HS_GGML_Q4_1: return (double)f16(b) * (high ? b[4 + j] >> 4 : b[4 + j] & 15) + (double)f16(b + 2);
+    case HS_GGML_Q5_0: return (double)f16(b) * (((high ? b[6 + j] >> 4 : b[6 + j] & 15) | (b[2 + k / 8] >> k % 8 & 1) << 4) - 16);
+    case HS_GGML_Q5_1: return (double)f16(b) * ((high ? b[8 + j] >> 4 : b[8 + j] & 15) | (b[4 + k / 8] >> k % 8 & 1) << 4) + (double)f16(b + 2);
+    case HS_GGML_Q8_0: return (double)f16(b) * (int8_t)b[2 + k];
+    case HS_GGML_Q4_K:
+    case HS_GGML_Q5_K: {
+        int sub = k / 32, i = k % 32, five = type == HS_GGML_Q5_K;
+        const uint8_t *s = b + 4, *qs = b + (five ? 48 : 16);
+        int scale = sub < 4 ? s[sub] & 63 : (s[sub + 4] & 15) | (s[sub - 4] >> 6) << 4;
+        int min = sub < 4 ? s[sub + 4] & 63 : s[sub + 4] >> 4 | (s[sub] >> 6) << 4;
+        int q = qs[sub / 2 * 32 + i] >> (sub & 1 ? 4 : 0) & 15;
+        if (five && (b[16 + i] & 1 << sub)) q += 16;
+        return (double)f16(b) * scale * q - (double)f16(b + 2) * min;
+    }
+    default: {
+        int half = k / 128, l = k % 32, quarter = k % 128 / 32;
+        int low = b[half * 64 + (quarter & 1) * 32 + l] >> (quarter >= 2 ? 4 : 0) & 15;
+        int top = b[128 + half * 32 + l] >> 2 * quarter & 3;
+        return (double)f16(b + 208) * (int8_t)b[192 + half * 8 + quarter * 2 + l / 16] * ((low | top << 4) - 32);
+    }
+    }
+}
+
+/* Random blocks whose f16 scales are finite, of either sign, over a wide range. */
+static void random_rows(int type, uint8_t *rows, int n_blocks) {
+    int bytes = hs_ggml_block_bytes(type);
+    for (int i = 0; i < n_blocks * bytes; i++) rows[i] = (uint8_t)random_bits();
+    for (int b = 0; b < n_blocks; b++) {
+        uint8_t *block = rows + b * bytes;
+        if (type == HS_GGML_Q6_K) block += 208;
+        int scales = type == HS_GGML_Q4_1 || type == HS_GGML_Q5_1 || type == HS_GGML_Q4_K || type == HS_GGML_Q5_K ? 2 : 1;
+        for (int i = 0; i < scales; i++) block[2 * i + 1] = (uint8_t)((block[2 * i + 1] & 0x83) | (random_bits() % 8 + 4) << 2);
+    }
+}
+
+static void test_type(int t) {
+    int type = types[t], row_bytes = (int)hs_ggml_row_bytes(type, COLS), per_block = hs_ggml_block_weights(type);
+    uint8_t *rows = malloc((size_t)(ROWS * row_bytes));
+    random_rows(type, rows, ROWS * COLS / per_block);
+    hs_tensor w;
+    ok(hs_tensor_init(&w, type, ROWS, COLS) == 0 && hs_tensor_put_rows(&w, 0, 4, rows) == 0 && hs_tensor_put_rows(&w, 4, 3, rows + 4 * row_bytes) == 0, "%s: rows in two calls", names[t]);
+    double worst = 0;
+    for (int r = 0; r < ROWS; r++) {
+        float row[COLS];
+        hs_tensor_row(&w, r, row);
+        double largest = 0;
+        for (int k = 0; k < COLS; k++) largest = fmax(largest, fabs((double)row[k]));
+        for (int k = 0; k < COLS; k++) {
+            double want = stored_weight(type, rows + r * row_bytes + k / per_block * hs_ggml_block_bytes(type), k % per_block);
+            worst = fmax(worst, fabs(want - (double)row[k]) / largest);
+        }
+    }
+    ok(worst < 1e-3, "%s: repacked weights equal stored ones (%.1e of the row's largest)", names[t], worst);
+    float x[TOKENS * COLS], y[TOKENS * 8] = {0}, want[TOKENS * 8] = {0};
+    for (int i = 0; i < TOKENS * COLS; i++) x[i] = random_normal() * (i % 97 == 0 ? 30 : 1);
+    hs_act a, b;
+    void *buffer[2] = {malloc(hs_act_bytes(COLS, TOKENS)), malloc(hs_act_bytes(COLS, TOKENS))};
+    hs_act_bind(&a, buffer[0], COLS, TOKENS);
+    hs_act_bind(&b, buffer[1], COLS, TOKENS);
+    hs_act_quantize(x, COLS, &a);
+    hs_act_quantize_scalar(x, COLS, &b);
+    ok(memcmp(buffer[0], buffer[1], hs_act_bytes(COLS, TOKENS)) == 0, "%s: activations equal the reference bit by bit", names[t]);
+    double error = 0, largest = 0;
+    for (int group = 0; group < 2; group++) {
+        hs_matmul_tile(&w, group, &a, y + 4 * group, 8);
+        hs_matmul_tile_scalar(&w, group, &b, want + 4 * group, 8);
+    }
+    for (int i = 0; i < TOKENS * 8; i++) {
+        error = fmax(error, fabs((double)y[i] - (double)want[i]));
+        largest = fmax(largest, fabs((double)want[i]));
+    }
+    ok(error < 2e-5 * largest, "%s: product kernel, relative error %.1e", names[t], error / largest);
+    ok(y[7] == 0 && y[TOKENS * 8 - 1] == 0, "%s: the row beyond the last is zero", names[t]);
+    free(buffer[0]);
+    free(buffer[1]);
+    free(rows);
+    hs_tensor_free(&w);
+}
+
+static void test_f16(void) {
+    int wrong = 0;
+    for (int h = 0; h < 0x7c00; h++) wrong += hs_f32_to_f16(hs_f16_to_f32((uint16_t)h)) != h;
+    ok(wrong == 0, "every finite f16 survives f32 and back");
+    ok(hs_f16_to_f32(1) == 0x1p-24f && hs_f16_to_f32(0xc000) == -2 && hs_f32_to_f16(65520) == 0x7c00, "f16 edge values");
+}
+
+static void test_float_rows(void) {
+    const int float_types[] = {HS_GGML_F32, HS_GGML_F16, HS_GGML_BF16};
+    for (int t = 0; t < 3; t++) {
+        hs_tensor w;
+        int bytes = (int)hs_ggml_row_bytes(float_types[t], COLS);
+        uint8_t *row = malloc((size_t)bytes);
+        for (int k = 0; k < COLS; k++) {
+            float value = random_normal();
+            uint32_t bits = hs_f32_to_bits(value);
+            uint16_t half = float_types[t] == HS_GGML_F16 ? hs_f32_to_f16(value) : (uint16_t)(bits >> 16);
+            if (t == 0) memcpy(row + 4 * k, &value, 4);
+            else memcpy(row + 2 * k, &half, 2);
+        }
+        float x[TOKENS * COLS], y[TOKENS], want[TOKENS];
+        for (int i = 0; i < TOKENS * COLS; i++) x[i] = random_normal();
+        int status = hs_tensor_init(&w, float_types[t], 1, COLS);
+        status |= hs_tensor_put_rows(&w, 0, 1, row);
+        hs_matmul_float_row(&w, 0, x, COLS, TOKENS, y, 1);
+        for (int i = 0; i < TOKENS; i++) {
+            float wide[COLS];
+            double sum = 0;
+            hs_tensor_row(&w, 0, wide);
+            for (int k = 0; k < COLS; k++) sum += (double)wide[k] * (double)x[i * COLS + k];
+            want[i] = (float)sum;
+        }
+        double error = 0;
+        for (int i = 0; i < TOKENS; i++) error = fmax(error, fabs((double)(y[i] - want[i])));
+        ok(status == 0 && error < 1e-3, "float type %d: error %.1e", float_types[t], error);
+        free(row);
+        hs_tensor_free(&w);
+    }
+}
+
+int main(void) {
+    test_f16();
+    for (unsigned t = 0; t < sizeof types / sizeof *types; t++) test_type((int)t);
+    test_float_rows();
+    hs_tensor w;
+    ok(hs_tensor_init(&w, 9, 4, 256) < 0 && hs_tensor_init(&w, HS_GGML_Q4_K, 4, 128) < 0 && hs_tensor_init(&w, HS_GGML_F32, 0, 4) < 0, "unknown type, part of a block and no rows are refused");
+    ok(hs_self_test() == 0, "the self-test of the loader passes");
+    ok(hs_mem_used() == 0, "nothing stays allocated");
+    return done();
+}
