@@ -82,9 +82,7 @@ void hs_screen(const hs_queries *q, const uint8_t *high, const float *k_scale, i
         for (int g = 0; g < q->group; g++) {
             v128_t logit = hs_fma(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->screen_scale[g]), wasm_f32x4_splat(q->screen_offset[g]));
             v128_t half = wasm_f32x4_mul(wasm_f32x4_splat(q->screen_variance[g]), wasm_f32x4_mul(scale, scale));
-            v128_t deviation = wasm_f32x4_sqrt(wasm_f32x4_add(half, half));
-            v128_t raised = wasm_f32x4_sub(wasm_f32x4_mul(deviation, wasm_f32x4_splat(3)), wasm_f32x4_splat(3.5f));
-            v128_t bias = wasm_v128_bitselect(wasm_f32x4_neg(half), raised, wasm_f32x4_le(deviation, wasm_f32x4_splat(1)));
+            v128_t bias = wasm_f32x4_neg(wasm_f32x4_pmin(half, wasm_f32x4_splat(0.5f)));
             wasm_v128_store(out + g * out_stride + 4 * i, hs_fma(logit, scale, bias));
         }
     }

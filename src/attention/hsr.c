@@ -5,8 +5,12 @@
 #include <math.h>
 
 
-/* A leaf's estimated mass is raised by this many deviations of <q,k> inside it before it is left closed. */
-static const float RAISE = 1.5f;
+/*
+ * A leaf is left closed only if its estimated mass, raised by some deviations of <q,k> inside it, is below the threshold.
+ * Where deviations are small the mass hardly depends on them; where they are large one key may hold all of the spread, and
+ * then lies sqrt(15) deviations above the mean of the 16.
+ */
+static float raise(float deviation) { return deviation * fminf(3.873f, fmaxf(1.5f, 0.75f * deviation)); }
 static const float LN_LEAF = 2.7725887f;
 /* The largest of 16 normal values lies 1.77 deviations above their mean: a leaf's mean of exp cannot lie higher. */
 static const float LARGEST_OF_LEAF = 1.77f;
@@ -77,7 +81,7 @@ static void open_leaves(const hs_queries *q, const part_leaves *l, const hs_atte
     int d = l->kv->head_dim, stride = t->leaves * HS_LEAF;
     for (int j = 0; j < l->n; j++) {
         int open = 0;
-        for (int g = 0; g < q->group; g++) open |= l->mass[g * t->leaves + j] + RAISE * spread[g * t->leaves + j] >= open_from[g];
+        for (int g = 0; g < q->group; g++) open |= l->mass[g * t->leaves + j] + raise(spread[g * t->leaves + j]) >= open_from[g];
         l->slot[j] = open ? t->opened++ : -1;
         if (!open) continue;
         int key = (l->first + j) * HS_LEAF;
@@ -124,11 +128,20 @@ static void evaluate(const hs_queries *q, const hs_kv *kv, const hs_attention_pa
     else hs_accumulate_i8(s->logits, HS_RUN, kv->v, kv->v_scale, t->reported, n, q->group, d, s->out);
 }
 
-/* Bit i: key i of the leaf reaches the threshold of a query. */
-static unsigned reported_keys(const float *weight, size_t stride, int group, const float *threshold) {
+/*
+ * The factor by which a key's true weight may exceed the screened one: 1 for a deviation of the screen up to 1, which the
+ * threshold allows for; three deviations for a key of so large a norm that four bits say little.
+ */
+static float coarseness(const hs_queries *q, int g, float k_scale) {
+    float half = q->screen_variance[g] * k_scale * k_scale;
+    return half <= 0.5f ? 1 : expf(fminf(3 * sqrtf(2 * half) - 3, 80));
+}
+
+/* Bit i: key i of the leaf may reach the threshold of a query. */
+static unsigned reported_keys(const hs_queries *q, const float *k_scale, const float *weight, size_t stride, const float *threshold) {
     unsigned hits = 0;
-    for (int g = 0; g < group; g++) {
-        for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[(size_t)g * stride + (size_t)i] >= threshold[g]) << i;
+    for (int g = 0; g < q->group; g++) {
+        for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[(size_t)g * stride + (size_t)i] * coarseness(q, g, k_scale[i]) >= threshold[g]) << i;
     }
     return hits;
 }
@@ -143,7 +156,7 @@ static void report(const hs_queries *q, const part_leaves *l, const hs_attention
     for (int j = 0; j < l->n; j++) {
         if (l->slot[j] < 0) continue;
         const float *weight = t->screened + (size_t)l->slot[j] * HS_LEAF;
-        unsigned hits = reported_keys(weight, stride, q->group, threshold);
+        unsigned hits = reported_keys(q, l->kv->k_scale + (l->first + j) * HS_LEAF, weight, stride, threshold);
         int n = __builtin_popcount(hits);
         if (waiting + n > HS_RUN) {
             evaluate(q, l->kv, p, s, t, waiting);

@@ -34,9 +34,8 @@ void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, 
 void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride);
 
 /*
- * Logits from the high nibbles alone and q to 8 bits. With s the deviation of what the low nibbles would add: for s <= 1 less
- * s^2 / 2, so that exp(out) has the mean of exp(logit) over the unknown nibbles. Beyond, the estimate says little, and the
- * logit is raised by 3s - 3.5 instead (the same at s = 1), so that the key is reported rather than estimated.
+ * Logits from the high nibbles alone and q to 8 bits, less half the variance of what the low nibbles would add (at most 0.5):
+ * exp(out) then has the mean of exp(logit) over the unknown nibbles.
  */
 void hs_screen(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride);
 void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride);

@@ -62,8 +62,7 @@ void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const float *k_s
             int sum = 0;
             for (int dim = 0; dim < q->head_dim; dim++) sum += q->narrow[g][dim] * nibble(high, q->head_dim, i, dim);
             float logit = ((float)sum * q->screen_scale[g] + q->screen_offset[g]) * k_scale[i];
-            float half = q->screen_variance[g] * (k_scale[i] * k_scale[i]), deviation = sqrtf(2 * half);
-            out[g * out_stride + i] = logit + (deviation <= 1 ? -half : 3 * deviation - 3.5f);
+            out[g * out_stride + i] = logit - fminf(q->screen_variance[g] * (k_scale[i] * k_scale[i]), 0.5f);
         }
     }
 }
