@@ -1,0 +1,18 @@
+/** Bundles the page and its worker into build/demo: workers do not see a page's import map. */
+import { fileURLToPath } from 'node:url';
+
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+await build({
+  entryPoints: ['demo/page.js', 'demo/worker.js'],
+  absWorkingDir: root,
+  outdir: 'build/demo',
+  bundle: true,
+  format: 'esm',
+  target: 'es2022',
+  sourcemap: true,
+  external: ['node:*', 'fs', 'fs/promises', 'url', 'path', 'stream'],
+  logLevel: 'warning',
+});
