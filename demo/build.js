@@ -11,6 +11,8 @@ await build({
   outdir: 'build/demo',
   bundle: true,
   format: 'esm',
+  // Code for Node.js alone stays in chunks of its own, which a page never loads.
+  splitting: true,
   target: 'es2022',
   sourcemap: true,
   external: ['node:*', 'fs', 'fs/promises', 'url', 'path', 'stream'],

@@ -66,6 +66,7 @@ const handlers = {
   },
 };
 
+worker.onerror = ({ message }) => handlers.failed({ code: 'io', message: `the worker did not start: ${message ?? 'its script failed to load'}` });
 worker.onmessage = ({ data }) => handlers[data.type](data);
 button('stop').onclick = () => worker.postMessage({ type: 'stop' });
 button('ask').onclick = () => {

@@ -1,0 +1,161 @@
+/** The engine on the real model: native llama.cpp as oracle, generation, shared prefixes, sparse against dense, errors. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+
+import { getLlama } from 'node-llama-cpp';
+
+import { compareDistributions } from '../../web/distributions.js';
+import { Engine, HalfspaceError } from '../../web/index.js';
+import { modelPath } from './helpers/model.js';
+
+const DOCUMENT = new URL('../../demo/documents/alice.txt', import.meta.url);
+/** @type {Engine} */
+let engine;
+let path = '';
+let text = '';
+
+before(async () => {
+  path = await modelPath();
+  text = (await readFile(DOCUMENT, 'utf8')).slice(400);
+  engine = await Engine.load(path);
+});
+after(() => engine.close());
+
+/** @param {string} code @param {string} [field] */
+const failure = (code, field) => (/** @type {unknown} */ error) => error instanceof HalfspaceError && error.code === code && (field === undefined || error.field === field);
+
+/** @param {AsyncIterable<{id: number, text: string}>} pieces */
+async function collect(pieces) {
+  const all = { ids: /** @type {number[]} */ ([]), text: '' };
+  for await (const piece of pieces) {
+    all.ids.push(piece.id);
+    all.text += piece.text;
+  }
+  return all;
+}
+
+/** @param {number[]} ids next-token probabilities of llama.cpp at every position */
+async function oracle(ids) {
+  const llama = await getLlama({ gpu: false, build: 'never', logLevel: /** @type {any} */ ('error') });
+  const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 });
+  const context = await model.createContext({ contextSize: 512, threads: 2 });
+  const results = await context.getSequence().controlledEvaluate(ids.map((id) => [id, { generateNext: { probabilities: true } }]));
+  const rows = results.map((result) => {
+    const logits = new Float32Array(engine.config.vocab).fill(-Infinity);
+    for (const [id, p] of /** @type {any} */ (result).next.probabilities) logits[id] = Math.log(p);
+    return logits;
+  });
+  await llama.dispose();
+  return rows;
+}
+
+test('logits agree with native llama.cpp over 200 positions', async (t) => {
+  const ids = engine.tokenize(text).slice(0, 200);
+  const expected = await oracle(ids);
+  for (const kv of /** @type {const} */ (['f32', 'q8'])) {
+    const subject = kv === 'q8' ? engine : await Engine.load(path, { kv });
+    const logits = await subject.logits(ids, { all: true });
+    let kl = 0;
+    let same = 0;
+    const vocab = subject.config.vocab;
+    for (let i = 0; i < ids.length; i++) {
+      const row = logits.subarray(i * vocab, (i + 1) * vocab);
+      const finite = expected[i].map((x) => Math.max(x, -80));
+      const compared = compareDistributions(finite, row);
+      kl += compared.kl / ids.length;
+      same += compared.sameTop ? 1 / ids.length : 0;
+    }
+    t.diagnostic(`kv ${kv}: mean KL ${kl.toFixed(5)}, top-1 ${(100 * same).toFixed(1)} %`);
+    assert.ok(kl < 0.002, `mean KL ${kl}`);
+    assert.ok(same >= 0.97, `top-1 ${same}`);
+    if (subject !== engine) subject.close();
+  }
+});
+
+test('another RoPE base is noticed', async () => {
+  const wrong = await Engine.load(path, { rope: { theta: 10_000 } });
+  const ids = engine.tokenize(text).slice(0, 60);
+  const { kl } = compareDistributions((await engine.logits(ids)).slice(), await wrong.logits(ids));
+  wrong.close();
+  assert.ok(kl > 0.01, `KL ${kl}: the comparison would not notice an error`);
+});
+
+test('hsr on a long context stays close to dense and evaluates few keys', async (t) => {
+  const result = await engine.perplexity(text, { ctx: 2600, evalTokens: 64, attention: 'hsr', against: 'dense' });
+  t.diagnostic(`KL ${result.kl?.toFixed(5)}, top-1 ${result.top1Agreement}, exact ${(100 * result.attention.exactFraction).toFixed(1)} %`);
+  assert.ok(result.kl !== undefined && result.kl < 0.01);
+  assert.ok(result.attention.leavesOpened > 0 && result.attention.exactFraction < 0.35);
+});
+
+test('pieces join to the decoded ids, and never split a character', async () => {
+  const { ids, text: joined } = await collect(engine.generate([{ role: 'user', content: 'Reply with the emoji 🦙 and the word naïve.' }], { maxTokens: 24 }));
+  assert.ok(ids.length > 0);
+  assert.equal(joined, engine.detokenize(ids));
+  assert.ok(!joined.includes('\ufffd'));
+});
+
+test('prefill and decode give the same distribution', async () => {
+  const ids = engine.tokenize(text).slice(0, 150);
+  const whole = await engine.logits(ids);
+  const prefix = await engine.prefill(ids.slice(0, 149));
+  const [first] = (await collect(engine.generate(ids.slice(149), { prefix, maxTokens: 1 }))).ids;
+  prefix.free();
+  assert.equal(first, whole.indexOf(Math.max(...whole)));
+});
+
+test('generations share a prefix, interleaved, and give what they give alone', async () => {
+  const ids = engine.tokenize(text).slice(0, 900);
+  const prefix = await engine.prefill(ids);
+  const prompts = [' The Queen', ' Then Alice'];
+  const run = (/** @type {string} */ prompt) => collect(engine.generate(prompt, { prefix, maxTokens: 12, attention: 'dense' }));
+  const alone = [await run(prompts[0]), await run(prompts[1])];
+  const together = await Promise.all(prompts.map(run));
+  assert.deepEqual(together, alone);
+  const before_ = engine.info.memoryBytes;
+  prefix.free();
+  assert.ok(engine.info.memoryBytes < before_, 'the prefix gives its memory back');
+  await assert.rejects(run(prompts[0]), failure('closed', 'prefix'));
+});
+
+test('abort ends prefill and generation', async () => {
+  const soon = new AbortController();
+  await assert.rejects(collect(engine.generate(text.slice(0, 6000), { signal: soon.signal, onPrefill: () => soon.abort() })), failure('aborted'));
+  const later = new AbortController();
+  let seen = 0;
+  await assert.rejects(async () => {
+    for await (const _piece of engine.generate('Once upon a time', { signal: later.signal, maxTokens: 50 })) if (++seen === 3) later.abort();
+  }, failure('aborted'));
+  assert.equal(seen, 3);
+});
+
+test('bad requests name the field, and the engine stays usable', async () => {
+  const { memoryBytes } = engine.info;
+  await assert.rejects(collect(engine.generate(text, { ctx: 1000 })), failure('context-full', 'prompt'));
+  await assert.rejects(collect(engine.generate('', {})), failure('bad-argument', 'prompt'));
+  await assert.rejects(collect(engine.generate('a', { maxTokens: -1 })), failure('bad-argument', 'maxTokens'));
+  await assert.rejects(collect(engine.generate('a', { attention: { theta: 2 } })), failure('bad-argument', 'attention.theta'));
+  await assert.rejects(collect(engine.generate([999_999_999])), failure('bad-argument'));
+  await assert.rejects(Engine.load(path, { threads: 4 }), failure('unsupported', 'threads'));
+  assert.equal(engine.info.memoryBytes, memoryBytes, 'nothing leaks');
+  assert.equal((await collect(engine.generate('The capital of France is', { maxTokens: 1 }))).text, ' Paris');
+});
+
+test('no memory for the KV cache says what was asked and what fits', async () => {
+  const small = await Engine.load(path, { maxMemoryBytes: 140e6 });
+  /** @type {HalfspaceError} */
+  const error = await small.prefill(engine.tokenize(text).slice(0, 4000)).then(assert.fail, (e) => e);
+  assert.ok(failure('out-of-memory', 'ctx')(error), String(error));
+  assert.match(error.message, /needs \d+ bytes, \d+ are free: \d+ tokens fit/);
+  const fits = Number(error.limit);
+  assert.ok(fits > 100 && fits < 4000, `${fits} tokens`);
+  assert.equal((await collect(small.generate('The capital of France is', { maxTokens: 1 }))).text, ' Paris');
+  small.close();
+});
+
+test('a closed engine says so', async () => {
+  const other = await Engine.load(path);
+  other.close();
+  assert.throws(() => other.tokenize('a'), failure('closed'));
+  await assert.rejects(collect(other.generate('a')), failure('closed'));
+});
