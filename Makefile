@@ -34,10 +34,10 @@ test-native: tools-native ## C kernels against their references, with sanitizers
 	sh tests/native/run.sh
 
 test-node: wasm tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
-	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test 'tests/node/*.test.js'
+	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
 
 test-browser: wasm tools-npm tools-browser ## the page in Chromium and Firefox
-	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test 'tests/browser/*.test.js'
+	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/browser/*.test.js
 
 bench: wasm tools-npm ## speed and error at several contexts
 	$(CLI) bench --model "$$($(CLI) pull)" --file $(DOCUMENT)

@@ -63,21 +63,26 @@ export class Context {
   }
 
   /**
-   * Runs the prompt in batches. The event loop gets a turn after each.
+   * Runs the prompt in batches; the event loop gets a turn between them.
    * @param {number[]} ids
    * @param {{logits?: 'none' | 'last' | 'all', onBatch?: (done: number, total: number) => void, signal?: AbortSignal}} [options]
+   *   all: only for prompts of one batch
+   * @returns {Promise<Float32Array>} a copy of the logits that were asked for: another context may run before the caller does
    */
   async prefill(ids, { logits = 'last', onBatch, signal } = {}) {
+    let copy = new Float32Array();
     for (let at = 0; at < ids.length; at += this.batch) {
+      if (at > 0) await nextTurn();
       throwIfAborted(signal);
       const part = ids.slice(at, at + this.batch);
       const last = at + part.length === ids.length;
       new Int32Array(this.wasm.memory.buffer, this.tokens, part.length).set(part);
       const wanted = logits === 'all' ? 2 : logits === 'last' && last ? 1 : 0;
       this.wasm.check(this.wasm.exports.hs_prefill(this.pointer, this.tokens, part.length, wanted), 'prompt');
+      if (wanted > 0) copy = this.logits(wanted === 2 ? part.length : 1).slice();
       onBatch?.(at + part.length, ids.length);
-      await nextTurn();
     }
+    return copy;
   }
 
   /** @param {number} id */

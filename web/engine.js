@@ -185,11 +185,9 @@ export class Engine {
     try {
       context.setAttention(attention);
       const start = performance.now();
-      await context.prefill(ids, { onBatch: onPrefill, signal });
+      const logits = await context.prefill(ids, { onBatch: onPrefill, signal });
       const prefillMs = performance.now() - start;
       context.resetStats();
-      // A copy: another generation may run between two tokens, and the core keeps one set of logits.
-      const logits = context.logits().slice();
       for (let index = 0; index < steps; index++) {
         throwIfAborted(signal);
         const id = sampler.sample(logits, recent);
@@ -226,8 +224,8 @@ export class Engine {
       context.setAttention(attention);
       for (let at = 0; at < ids.length; at += context.batch) {
         const part = ids.slice(at, at + context.batch);
-        await context.prefill(part, { logits: all ? 'all' : 'last', signal });
-        out.set(context.logits(all ? part.length : 1), all ? at * this.config.vocab : 0);
+        out.set(await context.prefill(part, { logits: all ? 'all' : 'last', signal }), all ? at * this.config.vocab : 0);
+        await nextTurn();
       }
       return out;
     } finally {

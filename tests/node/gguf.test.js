@@ -16,7 +16,7 @@ let fullSize = 0;
 before(async () => {
   const file = await open(await modelPath());
   fullSize = (await file.stat()).size;
-  header = new Uint8Array(2_000_000);
+  header = new Uint8Array(4_000_000);
   await file.read(header, 0, header.length, 0);
   await file.close();
 });
