@@ -38,7 +38,8 @@ const handlers = {
   loaded({ info }) {
     loaded = true;
     const why = info.reasons.length ? ` (${info.reasons.join('; ')})` : '';
-    element('info').textContent = `${info.name}, ${Math.round(info.parameters / 1e6)} M weights, ${Math.round(info.memoryBytes / 1e6)} MB, ${info.variant} SIMD${why}`;
+    element('info').textContent =
+      `${info.name}, ${Math.round(info.parameters / 1e6)} M weights, ${Math.round(info.memoryBytes / 1e6)} MB, ${info.variant} SIMD${why}`;
   },
   reading({ tokens, of }) {
     if (tokens < of) element('dense-figures').textContent = `The context holds the first ${tokens} of the document’s ${of} tokens.`;
@@ -66,7 +67,8 @@ const handlers = {
   },
 };
 
-worker.onerror = ({ message }) => handlers.failed({ code: 'io', message: `the worker did not start: ${message ?? 'its script failed to load'}` });
+worker.onerror = ({ message }) =>
+  handlers.failed({ code: 'io', message: `the worker did not start: ${message ?? 'its script failed to load'}` });
 worker.onmessage = ({ data }) => handlers[data.type](data);
 button('stop').onclick = () => worker.postMessage({ type: 'stop' });
 button('ask').onclick = () => {

@@ -15,7 +15,10 @@ const post = (/** @type {object} */ message) => self.postMessage(message);
 async function load(source, signal) {
   const next = await Engine.load(source, {
     signal,
-    wasm: { relaxed: new URL('/build/halfspace.relaxed.wasm', location.origin), simd: new URL('/build/halfspace.simd.wasm', location.origin) },
+    wasm: {
+      relaxed: new URL('/build/halfspace.relaxed.wasm', location.origin),
+      simd: new URL('/build/halfspace.simd.wasm', location.origin),
+    },
     onProgress: (done, total) => post({ type: 'progress', label: 'loading the model', done, total }),
   });
   engine?.close();

@@ -18,70 +18,121 @@
 
 enum { ABI_VERSION = 1 };
 
-EXPORT(hs_abi_version) int32_t abi_version(void) { return ABI_VERSION; }
+EXPORT(hs_abi_version)
+int32_t abi_version(void) {
+    return ABI_VERSION;
+}
 
 /* 0 when every SIMD kernel agrees with its scalar reference, else the 1-based number of the first that does not. */
-EXPORT(hs_self_test) int32_t abi_self_test(void) { return hs_self_test(); }
+EXPORT(hs_self_test)
+int32_t abi_self_test(void) {
+    return hs_self_test();
+}
 
-EXPORT(hs_last_error) const char *abi_last_error(void) { return hs_error_last(); }
+EXPORT(hs_last_error)
+const char *abi_last_error(void) {
+    return hs_error_last();
+}
 
-EXPORT(hs_alloc) void *abi_alloc(uint32_t bytes) {
+EXPORT(hs_alloc)
+void *abi_alloc(uint32_t bytes) {
     void *block = hs_mem_alloc(bytes);
     if (!block) hs_error_set(HS_ERR_MEMORY, "no memory for bytes", bytes, (double)hs_mem_used());
     return block;
 }
 
-EXPORT(hs_free) void abi_free(void *block) { hs_mem_free(block); }
+EXPORT(hs_free)
+void abi_free(void *block) {
+    hs_mem_free(block);
+}
 
-EXPORT(hs_memory_used) uint32_t abi_memory_used(void) { return (uint32_t)hs_mem_used(); }
+EXPORT(hs_memory_used)
+uint32_t abi_memory_used(void) {
+    return (uint32_t)hs_mem_used();
+}
 
 /* Tokens that hs_prefill() takes at most. */
-EXPORT(hs_batch_limit) int32_t abi_batch_limit(void) { return HS_BATCH; }
+EXPORT(hs_batch_limit)
+int32_t abi_batch_limit(void) {
+    return HS_BATCH;
+}
 
 /* config: the words of hs_config (model/config.h). */
-EXPORT(hs_model_create) hs_model *abi_model_create(const hs_config *config) { return hs_model_new(config); }
+EXPORT(hs_model_create)
+hs_model *abi_model_create(const hs_config *config) {
+    return hs_model_new(config);
+}
 
-EXPORT(hs_model_free) int32_t abi_model_free(hs_model *m) { return hs_model_delete(m); }
+EXPORT(hs_model_free)
+int32_t abi_model_free(hs_model *m) {
+    return hs_model_delete(m);
+}
 
 /* Slots: model/model.h. type: GGML tensor type. rows = ne[1], 1 for vectors; cols = ne[0]. */
-EXPORT(hs_tensor_create) int32_t abi_tensor_create(hs_model *m, int32_t slot, int32_t layer, int32_t type, int32_t rows, int32_t cols) {
+EXPORT(hs_tensor_create)
+int32_t abi_tensor_create(hs_model *m, int32_t slot, int32_t layer, int32_t type, int32_t rows, int32_t cols) {
     return hs_model_tensor_create(m, slot, layer, type, rows, cols);
 }
 
 /* n whole rows as in the file, in order; row0 and n are multiples of 4, except n of the last call. */
-EXPORT(hs_tensor_rows) int32_t abi_tensor_rows(hs_model *m, int32_t slot, int32_t layer, int32_t row0, int32_t n, const uint8_t *rows) {
+EXPORT(hs_tensor_rows)
+int32_t abi_tensor_rows(hs_model *m, int32_t slot, int32_t layer, int32_t row0, int32_t n, const uint8_t *rows) {
     return hs_model_tensor_rows(m, slot, layer, row0, n, rows);
 }
 
-EXPORT(hs_model_ready) int32_t abi_model_ready(hs_model *m) { return hs_model_finish(m); }
+EXPORT(hs_model_ready)
+int32_t abi_model_ready(hs_model *m) {
+    return hs_model_finish(m);
+}
 
 /* Bytes that hs_context_create() would allocate for a context without a parent; may be more than 4 GB. */
-EXPORT(hs_context_bytes) double abi_context_bytes(const hs_model *m, int32_t capacity, int32_t kv_type) { return hs_context_size(m, capacity, kv_type, NULL); }
+EXPORT(hs_context_bytes)
+double abi_context_bytes(const hs_model *m, int32_t capacity, int32_t kv_type) {
+    return hs_context_size(m, capacity, kv_type, NULL);
+}
 
 /* capacity: tokens of its own, beside the parent's. kv_type: 0 int8, 1 f32. parent: 0, or a context to continue. */
-EXPORT(hs_context_create) hs_context *abi_context_create(hs_model *m, int32_t capacity, int32_t kv_type, hs_context *parent) {
+EXPORT(hs_context_create)
+hs_context *abi_context_create(hs_model *m, int32_t capacity, int32_t kv_type, hs_context *parent) {
     return hs_context_new(m, capacity, kv_type, parent);
 }
 
-EXPORT(hs_context_free) int32_t abi_context_free(hs_context *c) { return hs_context_delete(c); }
+EXPORT(hs_context_free)
+int32_t abi_context_free(hs_context *c) {
+    return hs_context_delete(c);
+}
 
-EXPORT(hs_context_length) int32_t abi_context_length(const hs_context *c) { return c->length; }
+EXPORT(hs_context_length)
+int32_t abi_context_length(const hs_context *c) {
+    return c->length;
+}
 
-EXPORT(hs_context_truncate) int32_t abi_context_truncate(hs_context *c, int32_t n) { return hs_context_cut(c, n); }
+EXPORT(hs_context_truncate)
+int32_t abi_context_truncate(hs_context *c, int32_t n) {
+    return hs_context_cut(c, n);
+}
 
 /* wanted: 0 no logits, 1 of the last token, 2 of every token. */
-EXPORT(hs_prefill) int32_t abi_prefill(hs_context *c, const int32_t *tokens, int32_t n, int32_t wanted) {
+EXPORT(hs_prefill)
+int32_t abi_prefill(hs_context *c, const int32_t *tokens, int32_t n, int32_t wanted) {
     if (wanted < HS_LOGITS_NONE || wanted > HS_LOGITS_ALL) return hs_error_set(HS_ERR_ARGUMENT, "logits wanted", wanted, HS_LOGITS_ALL);
     return hs_forward(c, tokens, n, (hs_logits_wanted)wanted);
 }
 
-EXPORT(hs_decode) int32_t abi_decode(hs_context *c, int32_t token) { return hs_forward(c, &token, 1, HS_LOGITS_LAST); }
+EXPORT(hs_decode)
+int32_t abi_decode(hs_context *c, int32_t token) {
+    return hs_forward(c, &token, 1, HS_LOGITS_LAST);
+}
 
 /* f32[vocab], or f32[n][vocab] when every token's were wanted; 0 when another context's logits took their place. */
-EXPORT(hs_logits) const float *abi_logits(const hs_context *c) { return c->model->logits_owner == c ? c->model->logits : NULL; }
+EXPORT(hs_logits)
+const float *abi_logits(const hs_context *c) {
+    return c->model->logits_owner == c ? c->model->logits : NULL;
+}
 
 /* Words: i mode (0 dense, 1 hsr), f theta, f leaf_theta, i far_field, i dense_below; 0 means the default. */
-EXPORT(hs_attention_set) int32_t abi_attention_set(hs_context *c, const uint32_t *words) {
+EXPORT(hs_attention_set)
+int32_t abi_attention_set(hs_context *c, const uint32_t *words) {
     hs_attention_params p = c->params;
     p.mode = (int)words[0];
     memcpy(&p.theta, &words[1], 4);
@@ -97,7 +148,8 @@ EXPORT(hs_attention_set) int32_t abi_attention_set(hs_context *c, const uint32_t
 }
 
 /* f64 words, summed since the last reset: keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, massExact, queries. */
-EXPORT(hs_attention_stats) const double *abi_attention_stats(const hs_context *c) {
+EXPORT(hs_attention_stats)
+const double *abi_attention_stats(const hs_context *c) {
     enum { WORDS = sizeof(hs_attention_stats) / sizeof(double) };
     static double sum[WORDS];
     memset(sum, 0, sizeof sum);
@@ -109,4 +161,7 @@ EXPORT(hs_attention_stats) const double *abi_attention_stats(const hs_context *c
     return sum;
 }
 
-EXPORT(hs_attention_stats_reset) void abi_attention_stats_reset(hs_context *c) { memset(c->stats, 0, sizeof c->stats); }
+EXPORT(hs_attention_stats_reset)
+void abi_attention_stats_reset(hs_context *c) {
+    memset(c->stats, 0, sizeof c->stats);
+}

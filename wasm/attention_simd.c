@@ -162,8 +162,8 @@ static inline void accumulate_slice_f32(const float *w, int w_stride, const floa
 }
 
 /* Calls a slice kernel with the group size as a constant, so that its sums become registers. */
-#define FOR_GROUP(kernel, size, ...)                 \
-    switch (size) {                                  \
+#define FOR_GROUP(kernel, size, ...) \
+    switch (size) { \
     case 1: kernel(__VA_ARGS__, 1, head_dim, o); break; \
     case 2: kernel(__VA_ARGS__, 2, head_dim, o); break; \
     case 3: kernel(__VA_ARGS__, 3, head_dim, o); break; \

@@ -19,7 +19,9 @@ extern unsigned char __heap_base;
 static uintptr_t heap_start, heap_end;
 static size_t used;
 
-static block *next(block *b) { return (block *)((uintptr_t)b + b->size); }
+static block *next(block *b) {
+    return (block *)((uintptr_t)b + b->size);
+}
 
 /* Extends the heap by at least `bytes`, as one free block (merged with a free last block). */
 static int grow(size_t bytes, block *last) {
@@ -73,4 +75,6 @@ void hs_mem_free(void *p) {
     b->free = 1;
 }
 
-size_t hs_mem_used(void) { return used; }
+size_t hs_mem_used(void) {
+    return used;
+}

@@ -8,13 +8,18 @@
 #include <math.h>
 #include <string.h>
 
-enum { COLS = 256, TOKENS = 3 };
+enum { COLS = 256,
+       TOKENS = 3 };
 
 static uint32_t state;
-static uint32_t next_random(void) { return state = state * 1664525u + 1013904223u; }
+static uint32_t next_random(void) {
+    return state = state * 1664525u + 1013904223u;
+}
 
 /* In -1..1. */
-static float random_unit(void) { return (float)(int32_t)next_random() * 0x1p-31f; }
+static float random_unit(void) {
+    return (float)(int32_t)next_random() * 0x1p-31f;
+}
 
 static int close_to(const float *a, const float *b, int n, float tolerance) {
     for (int i = 0; i < n; i++) {

@@ -17,12 +17,33 @@ const WORDS = 16;
  * @returns {{mode: 'dense' | 'hsr', words: Uint8Array}}
  */
 export function attentionParams(options = {}) {
-  const { mode = 'hsr', theta = 0, leafTheta = 0, farField = true, denseBelow = 0 } = typeof options === 'string' ? { mode: options } : options;
-  if (mode !== 'dense' && mode !== 'hsr') throw new HalfspaceError('bad-argument', `attention mode must be dense or hsr, not ${mode}`, { field: 'attention.mode', value: mode, limit: 'dense, hsr' });
+  const {
+    mode = 'hsr',
+    theta = 0,
+    leafTheta = 0,
+    farField = true,
+    denseBelow = 0,
+  } = typeof options === 'string' ? { mode: options } : options;
+  if (mode !== 'dense' && mode !== 'hsr')
+    throw new HalfspaceError('bad-argument', `attention mode must be dense or hsr, not ${mode}`, {
+      field: 'attention.mode',
+      value: mode,
+      limit: 'dense, hsr',
+    });
   for (const [field, value] of Object.entries({ theta, leafTheta })) {
-    if (!(value >= 0 && value <= 1)) throw new HalfspaceError('bad-argument', `attention.${field} must be between 0 and 1`, { field: `attention.${field}`, value, limit: 1 });
+    if (!(value >= 0 && value <= 1))
+      throw new HalfspaceError('bad-argument', `attention.${field} must be between 0 and 1`, {
+        field: `attention.${field}`,
+        value,
+        limit: 1,
+      });
   }
-  if (!(Number.isInteger(denseBelow) && denseBelow >= 0)) throw new HalfspaceError('bad-argument', 'attention.denseBelow must be a count of tokens', { field: 'attention.denseBelow', value: denseBelow, limit: 0 });
+  if (!(Number.isInteger(denseBelow) && denseBelow >= 0))
+    throw new HalfspaceError('bad-argument', 'attention.denseBelow must be a count of tokens', {
+      field: 'attention.denseBelow',
+      value: denseBelow,
+      limit: 0,
+    });
   const view = new DataView(new ArrayBuffer(WORDS * 4));
   view.setInt32(0, mode === 'hsr' ? 1 : 0, true);
   view.setFloat32(4, theta, true);

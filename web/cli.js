@@ -85,7 +85,12 @@ modelCommand('logits', 'logits after a prompt')
   .option('--out <path>', 'write all logits as little-endian f32')
   .action(logits);
 
-program.command('inspect').description('what a GGUF file holds').requiredOption('--model <path or URL>', 'GGUF file').option('--json', 'print one JSON object on the last line').action(inspect);
+program
+  .command('inspect')
+  .description('what a GGUF file holds')
+  .requiredOption('--model <path or URL>', 'GGUF file')
+  .option('--json', 'print one JSON object on the last line')
+  .action(inspect);
 
 program
   .command('tokenize')

@@ -39,22 +39,40 @@ export function modelConfig(file, { rope = {} } = {}) {
   const { metadata } = file;
   const arch = metadata['general.architecture'];
   if (!ARCHITECTURES.includes(arch)) {
-    throw new HalfspaceError('unsupported', `architecture ${arch} is not supported (${ARCHITECTURES.join(', ')} are)`, { field: 'general.architecture', value: arch, limit: ARCHITECTURES.join(', ') });
+    throw new HalfspaceError('unsupported', `architecture ${arch} is not supported (${ARCHITECTURES.join(', ')} are)`, {
+      field: 'general.architecture',
+      value: arch,
+      limit: ARCHITECTURES.join(', '),
+    });
   }
   /** @param {string} key @param {number} [fallback] */
   const number = (key, fallback) => {
     const value = metadata[`${arch}.${key}`] ?? fallback;
     if (typeof value === 'bigint') return Number(value);
-    if (typeof value !== 'number' || !Number.isFinite(value)) throw new HalfspaceError('bad-file', `${arch}.${key} is ${value === undefined ? 'missing' : 'not one number'}`, { field: `${arch}.${key}`, value });
+    if (typeof value !== 'number' || !Number.isFinite(value))
+      throw new HalfspaceError('bad-file', `${arch}.${key} is ${value === undefined ? 'missing' : 'not one number'}`, {
+        field: `${arch}.${key}`,
+        value,
+      });
     return value;
   };
-  if (number('expert_count', 0) > 0) throw new HalfspaceError('unsupported', 'mixture-of-experts models are not supported', { field: `${arch}.expert_count`, value: number('expert_count'), limit: 0 });
+  if (number('expert_count', 0) > 0)
+    throw new HalfspaceError('unsupported', 'mixture-of-experts models are not supported', {
+      field: `${arch}.expert_count`,
+      value: number('expert_count'),
+      limit: 0,
+    });
   const embedding = file.tensors.find((t) => t.name === 'token_embd.weight');
   if (!embedding) throw new HalfspaceError('bad-file', 'tensor token_embd.weight is missing', { field: 'token_embd.weight' });
   const dim = number('embedding_length');
   const nHeads = number('attention.head_count');
   const headDim = number('attention.key_length', dim / nHeads);
-  if (number('attention.value_length', headDim) !== headDim) throw new HalfspaceError('unsupported', 'values of another length than keys are not supported', { field: `${arch}.attention.value_length`, value: number('attention.value_length'), limit: headDim });
+  if (number('attention.value_length', headDim) !== headDim)
+    throw new HalfspaceError('unsupported', 'values of another length than keys are not supported', {
+      field: `${arch}.attention.value_length`,
+      value: number('attention.value_length'),
+      limit: headDim,
+    });
   const gemma = arch === 'gemma3';
   const contextTrain = number('context_length');
   const scaling = ropeScaling(metadata, arch, rope);
@@ -82,7 +100,10 @@ export function modelConfig(file, { rope = {} } = {}) {
   ints[12] = ROPE_SCALINGS.indexOf(scaling.type);
   floats[13] = scaling.factor;
   ints[14] = rope.origContext ?? number('rope.scaling.original_context_length', contextTrain);
-  floats.set([1, number('rope.scaling.attn_factor', 1), number('rope.scaling.yarn_beta_fast', 32), number('rope.scaling.yarn_beta_slow', 1)], 15);
+  floats.set(
+    [1, number('rope.scaling.attn_factor', 1), number('rope.scaling.yarn_beta_fast', 32), number('rope.scaling.yarn_beta_slow', 1)],
+    15,
+  );
   floats[19] = gemma ? GEMMA3_LOCAL_THETA : 0;
   ints[20] = gemma ? number('attention.sliding_window', 0) : 0;
   ints[21] = ints[20] > 0 ? GEMMA3_PATTERN : 0;
@@ -104,8 +125,23 @@ export function modelConfig(file, { rope = {} } = {}) {
 function ropeScaling(metadata, arch, rope) {
   const factor = rope.factor ?? Number(metadata[`${arch}.rope.scaling.factor`] ?? metadata[`${arch}.rope.scale_linear`] ?? 1);
   const type = rope.scaling ?? metadata[`${arch}.rope.scaling.type`] ?? (factor === 1 ? 'none' : 'linear');
-  if (!ROPE_SCALINGS.includes(type)) throw new HalfspaceError('unsupported', `RoPE scaling ${type} is not supported`, { field: 'rope.scaling', value: type, limit: ROPE_SCALINGS.join(', ') });
-  if (!(factor > 0 && factor <= 1024)) throw new HalfspaceError('bad-argument', `RoPE scaling factor ${factor} is out of range`, { field: 'rope.factor', value: factor, limit: 1024 });
-  if (rope.theta !== undefined && !(rope.theta > 0 && Number.isFinite(rope.theta))) throw new HalfspaceError('bad-argument', `RoPE theta ${rope.theta} must be positive`, { field: 'rope.theta', value: rope.theta, limit: 0 });
+  if (!ROPE_SCALINGS.includes(type))
+    throw new HalfspaceError('unsupported', `RoPE scaling ${type} is not supported`, {
+      field: 'rope.scaling',
+      value: type,
+      limit: ROPE_SCALINGS.join(', '),
+    });
+  if (!(factor > 0 && factor <= 1024))
+    throw new HalfspaceError('bad-argument', `RoPE scaling factor ${factor} is out of range`, {
+      field: 'rope.factor',
+      value: factor,
+      limit: 1024,
+    });
+  if (rope.theta !== undefined && !(rope.theta > 0 && Number.isFinite(rope.theta)))
+    throw new HalfspaceError('bad-argument', `RoPE theta ${rope.theta} must be positive`, {
+      field: 'rope.theta',
+      value: rope.theta,
+      limit: 0,
+    });
   return { type, factor: type === 'none' ? 1 : factor };
 }

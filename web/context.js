@@ -113,7 +113,15 @@ export class Context {
   stats() {
     const words = new Float64Array(this.wasm.memory.buffer, this.wasm.exports.hs_attention_stats(this.pointer) >>> 0, 7);
     const [keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, mass, queries] = words;
-    return { keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, exactFraction: keysVisible > 0 ? keysExact / keysVisible : 1, massExact: queries > 0 ? mass / queries : 1 };
+    return {
+      keysVisible,
+      keysScreened,
+      keysExact,
+      leavesTotal,
+      leavesOpened,
+      exactFraction: keysVisible > 0 ? keysExact / keysVisible : 1,
+      massExact: queries > 0 ? mass / queries : 1,
+    };
   }
 }
 
@@ -138,10 +146,18 @@ export function nextTurn() {
  */
 function noMemory(wasm, model, capacity, kvType, bytes) {
   const free = wasm.free();
-  if (bytes <= free && bytes < 2 ** 32) return new HalfspaceError('out-of-memory', `no memory for a context of ${capacity} tokens: ${wasm.lastError()}`, { field: 'ctx', value: capacity });
+  if (bytes <= free && bytes < 2 ** 32)
+    return new HalfspaceError('out-of-memory', `no memory for a context of ${capacity} tokens: ${wasm.lastError()}`, {
+      field: 'ctx',
+      value: capacity,
+    });
   let fits = 0;
   for (let step = 2 ** 20; step >= 1; step /= 2) {
     if (fits + step <= 2 ** 20 && wasm.exports.hs_context_bytes(model, fits + step, kvType) <= free) fits += step;
   }
-  return new HalfspaceError('out-of-memory', `a context of ${capacity} tokens needs ${bytes} bytes, ${free} are free: ${fits} tokens fit`, { field: 'ctx', value: capacity, limit: fits });
+  return new HalfspaceError('out-of-memory', `a context of ${capacity} tokens needs ${bytes} bytes, ${free} are free: ${fits} tokens fit`, {
+    field: 'ctx',
+    value: capacity,
+    limit: fits,
+  });
 }

@@ -97,8 +97,14 @@ export class Engine {
    */
   static async load(source, options = {}) {
     const { threads = 1, kv = 'q8', ctx, signal, onProgress } = options;
-    if (threads !== 1) throw new HalfspaceError('unsupported', `threads must be 1: this build has no threads`, { field: 'threads', value: threads, limit: 1 });
-    if (kv !== 'q8' && kv !== 'f32') throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${kv}`, { field: 'kv', value: kv, limit: 'q8, f32' });
+    if (threads !== 1)
+      throw new HalfspaceError('unsupported', `threads must be 1: this build has no threads`, {
+        field: 'threads',
+        value: threads,
+        limit: 1,
+      });
+    if (kv !== 'q8' && kv !== 'f32')
+      throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${kv}`, { field: 'kv', value: kv, limit: 'q8, f32' });
     if (ctx !== undefined) checkContext(ctx);
     const bytes = await openSource(source, { signal });
     try {
@@ -119,7 +125,17 @@ export class Engine {
 
   get info() {
     const { arch, name, contextTrain } = this.config;
-    return { variant: this.wasm.variant, reasons: this.wasm.reasons, threads: 1, arch, name, parameters: this.parameters, contextTrain, kv: this.kv, memoryBytes: this.wasm.exports.hs_memory_used() >>> 0 };
+    return {
+      variant: this.wasm.variant,
+      reasons: this.wasm.reasons,
+      threads: 1,
+      arch,
+      name,
+      parameters: this.parameters,
+      contextTrain,
+      kv: this.kv,
+      memoryBytes: this.wasm.exports.hs_memory_used() >>> 0,
+    };
   }
 
   /** @param {string} text @param {{addSpecial?: boolean, parseSpecial?: boolean}} [options] */
@@ -170,7 +186,8 @@ export class Engine {
    */
   async *generate(prompt, options = {}) {
     const { maxTokens = 256, signal, attention = 'hsr', prefix, ctx = this.ctx, onPrefill, onStats } = options;
-    if (!(Number.isInteger(maxTokens) && maxTokens >= 0)) throw new HalfspaceError('bad-argument', 'maxTokens must be a count', { field: 'maxTokens', value: maxTokens, limit: 0 });
+    if (!(Number.isInteger(maxTokens) && maxTokens >= 0))
+      throw new HalfspaceError('bad-argument', 'maxTokens must be a count', { field: 'maxTokens', value: maxTokens, limit: 0 });
     if (prefix?.freed) throw new HalfspaceError('closed', 'the prefix was freed', { field: 'prefix' });
     const ids = this.#ids(prompt, prefix !== undefined);
     const before = prefix?.length ?? 0;
@@ -242,7 +259,8 @@ export class Engine {
   async perplexity(text, { ctx = this.ctx, evalTokens = 256, attention = 'hsr', against, signal, onPrefill } = {}) {
     const ids = this.#ids(text).slice(0, ctx);
     const from = Math.max(1, ids.length - evalTokens);
-    if (ids.length < 2) throw new HalfspaceError('bad-argument', 'perplexity needs at least two tokens', { field: 'text', value: ids.length, limit: 2 });
+    if (ids.length < 2)
+      throw new HalfspaceError('bad-argument', 'perplexity needs at least two tokens', { field: 'text', value: ids.length, limit: 2 });
     const shared = this.#context(from - 1);
     /** @type {Context[]} */
     const continued = [];
@@ -272,7 +290,12 @@ export class Engine {
         await nextTurn();
       }
       const tokens = ids.length - from;
-      return { ppl: Math.exp(loss / tokens), tokens, ...(reference && { kl: kl / tokens, top1Agreement: agree / tokens }), attention: context.stats() };
+      return {
+        ppl: Math.exp(loss / tokens),
+        tokens,
+        ...(reference && { kl: kl / tokens, top1Agreement: agree / tokens }),
+        attention: context.stats(),
+      };
     } finally {
       for (const context of continued) context.release();
       shared.release();
@@ -303,7 +326,10 @@ export class Engine {
       if (ids.length > 0) return ids;
     } else if (Array.isArray(prompt) && prompt.length > 0) {
       if (typeof prompt[0] === 'number') return /** @type {number[]} */ (prompt).slice();
-      return this.tokenizer.encode(renderChat(this.metadata, this.tokenizer, /** @type {Message[]} */ (prompt), { addGenerationPrompt: true }), { addSpecial: !continues, parseSpecial: true });
+      return this.tokenizer.encode(
+        renderChat(this.metadata, this.tokenizer, /** @type {Message[]} */ (prompt), { addGenerationPrompt: true }),
+        { addSpecial: !continues, parseSpecial: true },
+      );
     }
     throw new HalfspaceError('bad-argument', 'the prompt is empty', { field: 'prompt', value: prompt });
   }
@@ -311,7 +337,8 @@ export class Engine {
 
 /** @param {number} ctx */
 function checkContext(ctx) {
-  if (!(Number.isInteger(ctx) && ctx >= 1 && ctx <= 2 ** 20)) throw new HalfspaceError('bad-argument', `ctx must be 1..${2 ** 20} tokens`, { field: 'ctx', value: ctx, limit: 2 ** 20 });
+  if (!(Number.isInteger(ctx) && ctx >= 1 && ctx <= 2 ** 20))
+    throw new HalfspaceError('bad-argument', `ctx must be 1..${2 ** 20} tokens`, { field: 'ctx', value: ctx, limit: 2 ** 20 });
 }
 
 /**
@@ -321,5 +348,10 @@ function checkContext(ctx) {
  */
 function checkFits(tokens, before, ctx) {
   checkContext(ctx);
-  if (before + tokens > ctx) throw new HalfspaceError('context-full', `the prompt has ${before + tokens} tokens, the context holds ${ctx}`, { field: 'prompt', value: before + tokens, limit: ctx });
+  if (before + tokens > ctx)
+    throw new HalfspaceError('context-full', `the prompt has ${before + tokens} tokens, the context holds ${ctx}`, {
+      field: 'prompt',
+      value: before + tokens,
+      limit: ctx,
+    });
 }

@@ -56,7 +56,8 @@ export async function readGguf(source, { signal } = {}) {
   const start = new DataView((await source.read(0, 24, { signal })).buffer);
   if (start.getUint32(0) !== 0x47475546) throw bad(`${source.name}: not a GGUF file`, 'magic', start.getUint32(0).toString(16), '47475546');
   const version = start.getUint32(4, true);
-  if (version !== 2 && version !== 3) throw bad(`${source.name}: GGUF version ${version} is not supported (2 and 3 are)`, 'version', version, 3);
+  if (version !== 2 && version !== 3)
+    throw bad(`${source.name}: GGUF version ${version} is not supported (2 and 3 are)`, 'version', version, 3);
   checkCount('tensor_count', start.getBigUint64(8, true), LIMITS.tensors);
   checkCount('metadata_kv_count', start.getBigUint64(16, true), LIMITS.metadata);
   const parsed = await parse(source, signal);
@@ -96,7 +97,10 @@ async function parse(source, signal) {
     return await gguf('https://source.invalid/model.gguf', { fetch: fetchRange });
   } catch (cause) {
     if (cause instanceof HalfspaceError) throw cause;
-    throw new HalfspaceError('bad-file', `${source.name}: broken GGUF header: ${/** @type {Error} */ (cause).message}`, { field: 'header', cause });
+    throw new HalfspaceError('bad-file', `${source.name}: broken GGUF header: ${/** @type {Error} */ (cause).message}`, {
+      field: 'header',
+      cause,
+    });
   }
 }
 
@@ -109,16 +113,27 @@ async function parse(source, signal) {
 function checkTensor(source, info, dataOffset) {
   const type = TENSOR_TYPES.get(info.dtype);
   if (!type) {
-    throw new HalfspaceError('unsupported', `tensor ${info.name} has type ${info.dtype}, which is not supported`, { field: info.name, value: info.dtype, limit: [...TENSOR_TYPES.values()].map((t) => t.name).join(', ') });
+    throw new HalfspaceError('unsupported', `tensor ${info.name} has type ${info.dtype}, which is not supported`, {
+      field: info.name,
+      value: info.dtype,
+      limit: [...TENSOR_TYPES.values()].map((t) => t.name).join(', '),
+    });
   }
   const [cols, rows, ...rest] = [...info.shape.map(Number), 1];
   if (rest.some((n) => n !== 1)) throw bad(`tensor ${info.name} has more than two dimensions`, info.name, info.shape.join('x'), 2);
-  if (!(cols > 0 && rows > 0 && Number.isSafeInteger(cols * rows))) throw bad(`tensor ${info.name} has the shape ${info.shape.join('x')}`, info.name, info.shape.join('x'));
-  if (cols % type.weights !== 0) throw bad(`tensor ${info.name}: ${cols} columns are not whole ${type.name} blocks`, info.name, cols, type.weights);
+  if (!(cols > 0 && rows > 0 && Number.isSafeInteger(cols * rows)))
+    throw bad(`tensor ${info.name} has the shape ${info.shape.join('x')}`, info.name, info.shape.join('x'));
+  if (cols % type.weights !== 0)
+    throw bad(`tensor ${info.name}: ${cols} columns are not whole ${type.name} blocks`, info.name, cols, type.weights);
   const offset = dataOffset + Number(info.offset);
   const nbytes = (rows * cols * type.bytes) / type.weights;
   if (!(offset + nbytes <= source.size)) {
-    throw bad(`${source.name} is truncated: tensor ${info.name} ends at byte ${offset + nbytes} of ${source.size}`, info.name, offset + nbytes, source.size);
+    throw bad(
+      `${source.name} is truncated: tensor ${info.name} ends at byte ${offset + nbytes} of ${source.size}`,
+      info.name,
+      offset + nbytes,
+      source.size,
+    );
   }
   return { name: info.name, type: info.dtype, typeName: type.name, rows, cols, offset, nbytes };
 }

@@ -128,8 +128,7 @@ function greatestK(logits, k) {
   const heap = new Int32Array(k);
   let size = 0;
   // Of equal logits the lower id stays.
-  const lower = (/** @type {number} */ x, /** @type {number} */ y) =>
-    logits[x] < logits[y] || (logits[x] === logits[y] && x > y);
+  const lower = (/** @type {number} */ x, /** @type {number} */ y) => logits[x] < logits[y] || (logits[x] === logits[y] && x > y);
   const siftDown = (/** @type {number} */ id) => {
     let i = 0;
     for (let child = 1; child < size; child = 2 * i + 1) {

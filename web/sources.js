@@ -46,7 +46,11 @@ function fromStream(name, size, stream, close = async () => {}) {
   /** @type {ByteSource['stream']} */
   async function* checked(offset, length, options = {}) {
     if (offset < 0 || length < 0 || offset + length > size) {
-      throw new HalfspaceError('bad-file', `${name}: bytes ${offset}..${offset + length} asked, the file has ${size}`, { field: 'size', value: offset + length, limit: size });
+      throw new HalfspaceError('bad-file', `${name}: bytes ${offset}..${offset + length} asked, the file has ${size}`, {
+        field: 'size',
+        value: offset + length,
+        limit: size,
+      });
     }
     let left = length;
     for await (const piece of stream(offset, length, options)) {
@@ -54,7 +58,12 @@ function fromStream(name, size, stream, close = async () => {}) {
       left -= piece.length;
       yield piece;
     }
-    if (left !== 0) throw new HalfspaceError('io', `${name}: ${left} bytes of ${length} missing`, { field: 'length', value: length - left, limit: length });
+    if (left !== 0)
+      throw new HalfspaceError('io', `${name}: ${left} bytes of ${length} missing`, {
+        field: 'length',
+        value: length - left,
+        limit: length,
+      });
   }
   return {
     name,
@@ -101,7 +110,7 @@ async function fileSource(path) {
     size,
     async function* (offset, length) {
       const buffer = new Uint8Array(Math.min(FILE_CHUNK_BYTES, length));
-      for (let at = offset; at < offset + length; ) {
+      for (let at = offset; at < offset + length;) {
         const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, offset + length - at), at);
         if (bytesRead === 0) return;
         yield buffer.subarray(0, bytesRead);
@@ -120,11 +129,15 @@ async function httpSource(url, signal) {
   const head = await request(url, 0, 1, undefined, signal);
   const total = Number(head.headers.get('content-range')?.split('/')[1]);
   await head.body?.cancel();
-  if (!Number.isSafeInteger(total)) throw new HalfspaceError('io', `${url}: the server does not tell the file's size`, { field: 'content-range', value: head.headers.get('content-range') });
+  if (!Number.isSafeInteger(total))
+    throw new HalfspaceError('io', `${url}: the server does not tell the file's size`, {
+      field: 'content-range',
+      value: head.headers.get('content-range'),
+    });
   const etag = head.headers.get('etag') ?? undefined;
   return fromStream(url, total, async function* (offset, length, options = {}) {
     let at = offset;
-    for (let failures = 0; at < offset + length; ) {
+    for (let failures = 0; at < offset + length;) {
       try {
         const response = await request(url, at, offset + length - at, etag, options.signal);
         const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
@@ -142,7 +155,11 @@ async function httpSource(url, signal) {
         failures++;
       }
       if (failures > MAX_RETRIES) {
-        throw new HalfspaceError('io', `${url}: connection lost at byte ${at}, ${MAX_RETRIES} retries failed`, { field: 'offset', value: at, limit: MAX_RETRIES });
+        throw new HalfspaceError('io', `${url}: connection lost at byte ${at}, ${MAX_RETRIES} retries failed`, {
+          field: 'offset',
+          value: at,
+          limit: MAX_RETRIES,
+        });
       }
     }
   });
@@ -159,11 +176,19 @@ async function request(url, offset, length, etag, signal) {
   const response = await fetch(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` }, signal });
   if (response.status !== 206) {
     await response.body?.cancel();
-    throw new HalfspaceError('io', `${url}: status ${response.status} for a range request, 206 expected`, { field: 'status', value: response.status, limit: 206 });
+    throw new HalfspaceError('io', `${url}: status ${response.status} for a range request, 206 expected`, {
+      field: 'status',
+      value: response.status,
+      limit: 206,
+    });
   }
   if (etag && response.headers.get('etag') !== etag) {
     await response.body?.cancel();
-    throw new HalfspaceError('io', `${url}: the file changed while it was read`, { field: 'etag', value: response.headers.get('etag'), limit: etag });
+    throw new HalfspaceError('io', `${url}: the file changed while it was read`, {
+      field: 'etag',
+      value: response.headers.get('etag'),
+      limit: etag,
+    });
   }
   return response;
 }

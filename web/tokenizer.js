@@ -52,11 +52,7 @@ function createModel(metadata) {
     case 'gpt2': {
       const vocabulary = readVocabulary(metadata, { bosId: null, eosId: null });
       const pre = metadata['tokenizer.ggml.pre'] ?? 'default';
-      const { addBos, encode } = createBpe(
-        vocabulary,
-        stringArray(metadata, 'tokenizer.ggml.merges'),
-        /** @type {string} */ (pre),
-      );
+      const { addBos, encode } = createBpe(vocabulary, stringArray(metadata, 'tokenizer.ggml.merges'), /** @type {string} */ (pre));
       return { vocabulary, encode, addBos, addSpacePrefix: false, tokenBytes: bpeTokenBytes };
     }
     case 'llama': {

@@ -71,7 +71,12 @@ export class Wasm {
    */
   alloc(bytes, field) {
     const pointer = this.exports.hs_alloc(bytes) >>> 0;
-    if (pointer === 0) throw new HalfspaceError('out-of-memory', `no memory for the ${field}: ${bytes} bytes asked`, { field, value: bytes, limit: this.free() });
+    if (pointer === 0)
+      throw new HalfspaceError('out-of-memory', `no memory for the ${field}: ${bytes} bytes asked`, {
+        field,
+        value: bytes,
+        limit: this.free(),
+      });
     return pointer;
   }
 
@@ -103,7 +108,11 @@ async function moduleOf(variant, options) {
 async function instantiate(variant, options, reasons) {
   const limit = Math.min(MAX_PAGES, Math.floor((options.maxMemoryBytes ?? Infinity) / PAGE_BYTES));
   if (!(limit >= INITIAL_PAGES)) {
-    throw new HalfspaceError('bad-argument', `maxMemoryBytes must be at least ${INITIAL_PAGES * PAGE_BYTES}`, { field: 'maxMemoryBytes', value: options.maxMemoryBytes, limit: INITIAL_PAGES * PAGE_BYTES });
+    throw new HalfspaceError('bad-argument', `maxMemoryBytes must be at least ${INITIAL_PAGES * PAGE_BYTES}`, {
+      field: 'maxMemoryBytes',
+      value: options.maxMemoryBytes,
+      limit: INITIAL_PAGES * PAGE_BYTES,
+    });
   }
   const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: limit });
   const instance = await WebAssembly.instantiate(await moduleOf(variant, options), { env: { memory } });
@@ -123,10 +132,18 @@ async function instantiate(variant, options, reasons) {
  */
 export async function loadWasm(options = {}) {
   const variant = options.variant ?? 'auto';
-  if (!['auto', 'relaxed', 'simd'].includes(variant)) throw new HalfspaceError('bad-argument', `variant must be auto, relaxed or simd, not ${variant}`, { field: 'variant', value: variant, limit: 'auto, relaxed, simd' });
+  if (!['auto', 'relaxed', 'simd'].includes(variant))
+    throw new HalfspaceError('bad-argument', `variant must be auto, relaxed or simd, not ${variant}`, {
+      field: 'variant',
+      value: variant,
+      limit: 'auto, relaxed, simd',
+    });
   /** @type {string[]} */
   const reasons = [];
-  const candidates = /** @type {[Variant, () => Promise<boolean>][]} */ ([['relaxed', relaxedSimd], ['simd', simd]]);
+  const candidates = /** @type {[Variant, () => Promise<boolean>][]} */ ([
+    ['relaxed', relaxedSimd],
+    ['simd', simd],
+  ]);
   for (const [name, detect] of candidates.filter(([name]) => variant === 'auto' || variant === name)) {
     if (!(await detect())) {
       reasons.push(`${name}: not supported by this runtime`);
@@ -139,5 +156,9 @@ export async function loadWasm(options = {}) {
       reasons.push(`${name}: ${/** @type {Error} */ (error).message}`);
     }
   }
-  throw new HalfspaceError(variant === 'auto' ? 'no-simd' : 'unsupported', `no WebAssembly build runs here: ${reasons.join('; ')}`, { field: 'variant', value: variant, limit: reasons });
+  throw new HalfspaceError(variant === 'auto' ? 'no-simd' : 'unsupported', `no WebAssembly build runs here: ${reasons.join('; ')}`, {
+    field: 'variant',
+    value: variant,
+    limit: reasons,
+  });
 }

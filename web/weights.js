@@ -43,7 +43,8 @@ function place(name) {
   if (global !== undefined) return { slot: global, layer: 0 };
   const match = /^blk\.(\d+)\.(.+)$/.exec(name);
   const slot = match && LAYER_SLOTS.get(match[2]);
-  if (!match || slot === undefined || slot === null) throw new HalfspaceError('unsupported', `tensor ${name} is not part of a supported architecture`, { field: 'tensor', value: name });
+  if (!match || slot === undefined || slot === null)
+    throw new HalfspaceError('unsupported', `tensor ${name} is not part of a supported architecture`, { field: 'tensor', value: name });
   return { slot, layer: Number(match[1]) };
 }
 
@@ -83,7 +84,7 @@ export async function loadWeights(wasm, model, file, source, { onProgress, signa
         filled = 0;
       };
       for await (const piece of source.stream(tensor.offset, tensor.nbytes, { signal })) {
-        for (let at = 0; at < piece.length; ) {
+        for (let at = 0; at < piece.length;) {
           const room = Math.min(rowsAtOnce, tensor.rows - row) * rowBytes(tensor) - filled;
           const part = piece.subarray(at, at + room);
           wasm.bytes(staging + filled, part.length).set(part);
@@ -99,4 +100,3 @@ export async function loadWeights(wasm, model, file, source, { onProgress, signa
   }
   wasm.check(wasm.exports.hs_model_ready(model), 'weights');
 }
-

@@ -15,7 +15,8 @@
 
 #include "kv/kv.h"
 
-typedef enum { HS_ATTENTION_DENSE = 0, HS_ATTENTION_HSR = 1 } hs_attention_mode;
+typedef enum { HS_ATTENTION_DENSE = 0,
+               HS_ATTENTION_HSR = 1 } hs_attention_mode;
 
 typedef struct {
     int mode;         /* hs_attention_mode */
@@ -28,7 +29,7 @@ typedef struct {
     float softcap;    /* logit = softcap * tanh(logit / softcap); 0: none */
 } hs_attention_params;
 
-#define HS_THETA 2.5e-4f
+#define HS_THETA 5e-4f
 #define HS_LEAF_THETA 1e-3f
 enum { HS_DENSE_BELOW = 1024 };
 

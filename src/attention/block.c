@@ -36,17 +36,23 @@ static block_scratch lay_out(char *base, int head_dim, int rows) {
     return s;
 }
 
-size_t hs_attend_block_scratch_bytes(int head_dim, int group, int max_block) { return lay_out(NULL, head_dim, group * max_block).bytes; }
+size_t hs_attend_block_scratch_bytes(int head_dim, int group, int max_block) {
+    return lay_out(NULL, head_dim, group * max_block).bytes;
+}
 
 static void load_tile(const hs_kv *kv, int first, int n, const block_scratch *s) {
     int d = kv->head_dim;
     float key[HS_MAX_HEAD_DIM];
     for (int j = 0; j < TILE; j++) {
-        if (j < n) hs_kv_key(kv, first + j, key);
-        else memset(key, 0, sizeof key);
+        if (j < n)
+            hs_kv_key(kv, first + j, key);
+        else
+            memset(key, 0, sizeof key);
         for (int i = 0; i < d; i++) s->keys[i * TILE + j] = key[i];
-        if (j < n) hs_kv_value(kv, first + j, s->values + (size_t)j * (size_t)d);
-        else memset(s->values + (size_t)j * (size_t)d, 0, (size_t)d * sizeof(float));
+        if (j < n)
+            hs_kv_value(kv, first + j, s->values + (size_t)j * (size_t)d);
+        else
+            memset(s->values + (size_t)j * (size_t)d, 0, (size_t)d * sizeof(float));
     }
 }
 

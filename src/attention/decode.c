@@ -29,8 +29,10 @@ void hs_attend_decode(const hs_kv *kv, const float *q, int group, const hs_atten
     hs_softmax_begin(&s->softmax, out, group, kv->head_dim);
     int dense_below = p->dense_below > 0 ? p->dense_below : HS_DENSE_BELOW;
     stats->queries += group;
-    if (p->mode == HS_ATTENTION_DENSE || p->window > 0 || hs_kv_length(kv) < dense_below) attend_dense(kv, &s->queries, p, &s->softmax, stats);
-    else hs_attend_hsr(kv, &s->queries, p, &s->softmax, stats, (char *)scratch + hs_align_up(sizeof(decode_scratch)));
+    if (p->mode == HS_ATTENTION_DENSE || p->window > 0 || hs_kv_length(kv) < dense_below)
+        attend_dense(kv, &s->queries, p, &s->softmax, stats);
+    else
+        hs_attend_hsr(kv, &s->queries, p, &s->softmax, stats, (char *)scratch + hs_align_up(sizeof(decode_scratch)));
     hs_softmax_finish(&s->softmax, group, kv->head_dim);
 }
 

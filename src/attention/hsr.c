@@ -4,13 +4,14 @@
 
 #include <math.h>
 
-
 /*
  * A leaf is left closed only if its estimated mass, raised by some deviations of <q,k> inside it, is below the threshold.
  * Where deviations are small the mass hardly depends on them; where they are large one key may hold all of the spread, and
  * then lies sqrt(15) deviations above the mean of the 16.
  */
-static float raise(float deviation) { return deviation * fminf(3.873f, fmaxf(1.5f, 0.75f * deviation)); }
+static float raise(float deviation) {
+    return deviation * fminf(3.873f, fmaxf(1.5f, 0.75f * deviation));
+}
 static const float LN_LEAF = 2.7725887f;
 /* The largest of 16 normal values lies 1.77 deviations above their mean: a leaf's mean of exp cannot lie higher. */
 static const float LARGEST_OF_LEAF = 1.77f;
@@ -18,21 +19,21 @@ static const float LARGEST_OF_LEAF = 1.77f;
 /* One cache's leaves during a step. Logs and weights are relative to exp(peak) of the step. */
 typedef struct {
     const hs_kv *kv;
-    int first, n;   /* its sealed leaves */
-    float *mass;    /* [group][stride] log of the estimated mass, then the far-field weight */
-    int *slot;      /* [n] place among the screened leaves, or -1 for a closed leaf */
+    int first, n; /* its sealed leaves */
+    float *mass;  /* [group][stride] log of the estimated mass, then the far-field weight */
+    int *slot;    /* [n] place among the screened leaves, or -1 for a closed leaf */
 } part_leaves;
 
 typedef struct {
-    hs_queries squares;    /* rows are squared: <squares, variance> is the variance of <q,k> */
-    float *mass, *spread;  /* [group][leaves] */
-    float *screened;       /* [group][leaves * HS_LEAF] logits, then weights, of opened leaves by slot */
-    int *slot;             /* [leaves] */
-    int reported[HS_RUN];  /* own indices of keys waiting for exact evaluation */
+    hs_queries squares;                  /* rows are squared: <squares, variance> is the variance of <q,k> */
+    float *mass, *spread;                /* [group][leaves] */
+    float *screened;                     /* [group][leaves * HS_LEAF] logits, then weights, of opened leaves by slot */
+    int *slot;                           /* [leaves] */
+    int reported[HS_RUN];                /* own indices of keys waiting for exact evaluation */
     float covered[HS_MAX_GROUP][HS_RUN]; /* weight that the leaf's mean value will give to their values */
     float peak[HS_MAX_GROUP], total[HS_MAX_GROUP];
     float covered_mass[HS_MAX_GROUP]; /* sum of all that was covered: not part of the softmax mass */
-    int leaves, opened;    /* all sealed leaves, rounded up to 4: the stride; leaves screened so far */
+    int leaves, opened;               /* all sealed leaves, rounded up to 4: the stride; leaves screened so far */
 } step;
 
 size_t hs_attend_hsr_scratch_bytes(int group, int capacity) {
@@ -112,9 +113,10 @@ static void weigh_step(const hs_queries *q, hs_softmax *s, step *t, int leaves) 
  */
 static void evaluate(const hs_queries *q, const hs_kv *kv, const hs_attention_params *p, hs_softmax *s, step *t, int n) {
     int d = kv->head_dim;
+    float four[HS_MAX_GROUP * 4];
     for (int j = 0; j < n; j++) {
-        float four[HS_MAX_GROUP * 4];
-        hs_exact_logits(q, kv, t->reported[j] & ~3, 4, p, four, 4);
+        /* Keys are stored by fours: neighbours come out of one product. */
+        if (j == 0 || t->reported[j] / 4 != t->reported[j - 1] / 4) hs_exact_logits(q, kv, t->reported[j] & ~3, 4, p, four, 4);
         for (int g = 0; g < q->group; g++) s->logits[g * HS_RUN + j] = four[g * 4 + t->reported[j] % 4];
     }
     for (int g = 0; g < q->group; g++) {
@@ -124,8 +126,10 @@ static void evaluate(const hs_queries *q, const hs_kv *kv, const hs_attention_pa
         float factor = expf(t->peak[g] - s->peak[g]);
         for (int j = 0; p->far_field && j < n; j++) logits[j] -= t->covered[g][j] * factor;
     }
-    if (kv->type == HS_KV_F32) hs_accumulate_f32(s->logits, HS_RUN, kv->v_rows, t->reported, n, q->group, d, s->out);
-    else hs_accumulate_i8(s->logits, HS_RUN, kv->v, kv->v_scale, t->reported, n, q->group, d, s->out);
+    if (kv->type == HS_KV_F32)
+        hs_accumulate_f32(s->logits, HS_RUN, kv->v_rows, t->reported, n, q->group, d, s->out);
+    else
+        hs_accumulate_i8(s->logits, HS_RUN, kv->v, kv->v_scale, t->reported, n, q->group, d, s->out);
 }
 
 /*
@@ -243,7 +247,7 @@ void hs_attend_hsr(const hs_kv *kv, const hs_queries *q, const hs_attention_para
         report(q, &l, p, threshold, s, t, stats);
         before += l.n;
     }
-    float exact_log[HS_MAX_GROUP];
+    float exact_log[HS_MAX_GROUP] = {0};
     for (int g = 0; g < q->group; g++) exact_log[g] = s->peak[g] + logf(s->mass[g]);
     before = 0;
     for (const hs_kv *part = kv; p->far_field && part; part = part->parent) {

@@ -47,8 +47,10 @@ void hs_softmax_keys(hs_softmax *s, const hs_queries *q, const hs_kv *kv, int fi
             s->mass[g] += hs_exp_sum(logits, n, s->peak[g]);
         }
         size_t at = (size_t)start * (size_t)d;
-        if (kv->type == HS_KV_F32) hs_accumulate_f32(s->logits, HS_RUN, kv->v_rows + at, NULL, n, group, d, s->out);
-        else hs_accumulate_i8(s->logits, HS_RUN, kv->v + at, kv->v_scale + start, NULL, n, group, d, s->out);
+        if (kv->type == HS_KV_F32)
+            hs_accumulate_f32(s->logits, HS_RUN, kv->v_rows + at, NULL, n, group, d, s->out);
+        else
+            hs_accumulate_i8(s->logits, HS_RUN, kv->v + at, kv->v_scale + start, NULL, n, group, d, s->out);
     }
 }
 

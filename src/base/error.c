@@ -52,4 +52,6 @@ int hs_error_text(int code, const char *what) {
     return code;
 }
 
-const char *hs_error_last(void) { return text; }
+const char *hs_error_last(void) {
+    return text;
+}

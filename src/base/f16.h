@@ -17,7 +17,9 @@ static inline uint32_t hs_f32_to_bits(float x) {
     return bits;
 }
 
-static inline float hs_bf16_to_f32(uint16_t h) { return hs_bits_to_f32((uint32_t)h << 16); }
+static inline float hs_bf16_to_f32(uint16_t h) {
+    return hs_bits_to_f32((uint32_t)h << 16);
+}
 
 /* Exact. Moving exponent and mantissa into place leaves the value 2^112 too small, denormals included. */
 static inline float hs_f16_to_f32(uint16_t h) {

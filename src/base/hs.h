@@ -21,17 +21,23 @@ enum {
     HS_MAX_HEADS = 256,
     HS_MAX_HEAD_DIM = 256,
     HS_MIN_HEAD_DIM = 16,
-    HS_MAX_GROUP = 16,        /* query heads per KV head */
+    HS_MAX_GROUP = 16,         /* query heads per KV head */
     HS_MAX_CAPACITY = 1 << 20, /* tokens in one context */
-    HS_BATCH = 128,           /* tokens in one prefill call */
+    HS_BATCH = 128,            /* tokens in one prefill call */
     HS_MAX_THREADS = 16,
 };
 
 /* Every buffer handed between modules starts at a multiple of this. */
 enum { HS_ALIGN = 16 };
 
-static inline size_t hs_align_up(size_t bytes) { return (bytes + HS_ALIGN - 1) & ~(size_t)(HS_ALIGN - 1); }
-static inline int hs_min(int a, int b) { return a < b ? a : b; }
-static inline int hs_max(int a, int b) { return a > b ? a : b; }
+static inline size_t hs_align_up(size_t bytes) {
+    return (bytes + HS_ALIGN - 1) & ~(size_t)(HS_ALIGN - 1);
+}
+static inline int hs_min(int a, int b) {
+    return a < b ? a : b;
+}
+static inline int hs_max(int a, int b) {
+    return a > b ? a : b;
+}
 
 #endif

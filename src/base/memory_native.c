@@ -25,6 +25,8 @@ void hs_mem_free(void *block) {
     free(start);
 }
 
-size_t hs_mem_used(void) { return used; }
+size_t hs_mem_used(void) {
+    return used;
+}
 
 #endif

@@ -20,7 +20,9 @@ size_t hs_tree_scratch_bytes(int head_dim, int n) {
     return hs_align_up((size_t)n * sizeof(float));
 }
 
-static const float *row(const tree *t, int key) { return t->keys + (size_t)key * (size_t)t->d; }
+static const float *row(const tree *t, int key) {
+    return t->keys + (size_t)key * (size_t)t->d;
+}
 
 /* projection[j] = <key_j - mean, direction> */
 static void project(const tree *t, const int *order, int n, const float *mean, const float *direction) {
@@ -87,9 +89,12 @@ static void halve(tree *t, int *order, int n) {
             while (t->projection[j] > projection || (t->projection[j] == projection && order[j] > key)) j--;
             if (i <= j) swap(t, order, i++, j--);
         }
-        if (half <= j) high = j;
-        else if (half >= i) low = i;
-        else return;
+        if (half <= j)
+            high = j;
+        else if (half >= i)
+            low = i;
+        else
+            return;
     }
 }
 

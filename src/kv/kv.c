@@ -40,7 +40,9 @@ static size_t lay_out(hs_kv *kv, uint8_t *slab) {
     return c.used;
 }
 
-static int round_capacity(int capacity) { return (capacity + HS_LEAF - 1) / HS_LEAF * HS_LEAF; }
+static int round_capacity(int capacity) {
+    return (capacity + HS_LEAF - 1) / HS_LEAF * HS_LEAF;
+}
 
 size_t hs_kv_bytes(int head_dim, int capacity, int type) {
     hs_kv kv = {.head_dim = head_dim, .type = type, .capacity = round_capacity(capacity)};
@@ -64,14 +66,18 @@ static float quantize_row(const float *x, int d, int8_t *out) {
 }
 
 /* Address of the nibble pair that holds dim `dim` of key i, and whether the dim is in its high nibble. */
-static size_t plane_at(int d, int i, int dim) { return (size_t)(i / 4) * 2 * (size_t)d + (size_t)(dim / 8) * 16 + (size_t)(i % 4) * 4 + (size_t)(dim % 4); }
+static size_t plane_at(int d, int i, int dim) {
+    return (size_t)(i / 4) * 2 * (size_t)d + (size_t)(dim / 8) * 16 + (size_t)(i % 4) * 4 + (size_t)(dim % 4);
+}
 
 static void put_nibble(uint8_t *plane, int d, int i, int dim, int nibble) {
     uint8_t *pair = plane + plane_at(d, i, dim);
     *pair = dim % 8 < 4 ? (uint8_t)((*pair & 0xf0) | nibble) : (uint8_t)((*pair & 0x0f) | nibble << 4);
 }
 
-static int get_nibble(const uint8_t *plane, int d, int i, int dim) { return plane[plane_at(d, i, dim)] >> (dim % 8 < 4 ? 0 : 4) & 15; }
+static int get_nibble(const uint8_t *plane, int d, int i, int dim) {
+    return plane[plane_at(d, i, dim)] >> (dim % 8 < 4 ? 0 : 4) & 15;
+}
 
 static void put_key_code(hs_kv *kv, int i, const int8_t *code, float scale) {
     for (int dim = 0; dim < kv->head_dim; dim++) {
@@ -136,7 +142,7 @@ typedef struct {
     int8_t *codes;        /* [HS_CHUNK][head_dim] */
     int8_t *value_codes;
     float *value_scales;
-    int *order;           /* [HS_CHUNK] */
+    int *order; /* [HS_CHUNK] */
     void *tree;
 } seal_scratch;
 

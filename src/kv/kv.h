@@ -20,32 +20,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HS_KV_Q8 = 0, HS_KV_F32 = 1 };
+enum { HS_KV_Q8 = 0,
+       HS_KV_F32 = 1 };
 
 enum {
-    HS_LEAF = 16,      /* keys per leaf */
-    HS_CHUNK = 128,    /* keys sealed together */
+    HS_LEAF = 16,     /* keys per leaf */
+    HS_CHUNK = 128,   /* keys sealed together */
     HS_KV_RECENT = 32 /* newest keys that always stay in the window */
 };
 
 typedef struct hs_kv {
     const struct hs_kv *parent; /* its keys come first and are shared, read-only; or NULL */
     int head_dim, type, capacity;
-    int base;          /* keys held by the parents */
-    int count;         /* keys of its own */
-    int sealed_from;   /* own keys sealed_from..sealed_to-1 lie in leaves; both are multiples of HS_LEAF */
+    int base;        /* keys held by the parents */
+    int count;       /* keys of its own */
+    int sealed_from; /* own keys sealed_from..sealed_to-1 lie in leaves; both are multiples of HS_LEAF */
     int sealed_to;
-    uint8_t *k_high;   /* [capacity/4][2 * head_dim] */
-    uint8_t *k_low;    /* Q8 only, same shape */
-    float *k_scale;    /* [capacity] */
-    int8_t *v;         /* Q8: [capacity][head_dim] */
-    float *v_scale;    /* Q8: [capacity] */
-    float *k_rows;     /* F32: [capacity][head_dim] */
-    float *v_rows;     /* F32: [capacity][head_dim] */
-    int8_t *leaf_k;    /* [capacity/HS_LEAF][head_dim] centroid of the leaf's keys */
-    int8_t *leaf_v;    /* mean of its values */
+    uint8_t *k_high; /* [capacity/4][2 * head_dim] */
+    uint8_t *k_low;  /* Q8 only, same shape */
+    float *k_scale;  /* [capacity] */
+    int8_t *v;       /* Q8: [capacity][head_dim] */
+    float *v_scale;  /* Q8: [capacity] */
+    float *k_rows;   /* F32: [capacity][head_dim] */
+    float *v_rows;   /* F32: [capacity][head_dim] */
+    int8_t *leaf_k;  /* [capacity/HS_LEAF][head_dim] centroid of the leaf's keys */
+    int8_t *leaf_v;  /* mean of its values */
     float *leaf_k_scale, *leaf_v_scale;
-    int8_t *leaf_spread;  /* [capacity/HS_LEAF][head_dim] variance of its keys per dim, 0..127 times its scale */
+    int8_t *leaf_spread; /* [capacity/HS_LEAF][head_dim] variance of its keys per dim, 0..127 times its scale */
     float *leaf_spread_scale;
 } hs_kv;
 
@@ -56,7 +57,9 @@ size_t hs_kv_bytes(int head_dim, int capacity, int type);
 void hs_kv_init(hs_kv *kv, void *slab, int head_dim, int capacity, int type, const hs_kv *parent);
 
 /* Keys held, the parents' included. */
-static inline int hs_kv_length(const hs_kv *kv) { return kv->base + kv->count; }
+static inline int hs_kv_length(const hs_kv *kv) {
+    return kv->base + kv->count;
+}
 
 /* Appends n keys (after RoPE) and values, rows `stride` floats apart. The caller has checked the capacity. */
 void hs_kv_append(hs_kv *kv, const float *k, const float *v, int stride, int n);

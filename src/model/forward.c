@@ -66,8 +66,10 @@ static void turn_heads(const pass *p, float *rows, int heads, const float *norm)
             float *head = rows + ((size_t)t * (size_t)heads + (size_t)i) * (size_t)c->head_dim;
             const float *cs = angles + (size_t)t * (size_t)c->rope_dim;
             if (norm) hs_rmsnorm(head, norm, c->head_dim, c->rms_eps, head);
-            if (c->rope_type == HS_ROPE_INTERLEAVED) hs_rope_interleaved(head, cs, c->rope_dim / 2);
-            else hs_rope_halves(head, cs, c->rope_dim / 2);
+            if (c->rope_type == HS_ROPE_INTERLEAVED)
+                hs_rope_interleaved(head, cs, c->rope_dim / 2);
+            else
+                hs_rope_halves(head, cs, c->rope_dim / 2);
         }
     }
 }
@@ -82,8 +84,10 @@ static void attend_head(void *ctx, int kv_head, int thread) {
     size_t kv_at = (size_t)kv_head * (size_t)c->head_dim, q_at = kv_at * (size_t)group;
     hs_kv_append(kv, p->w.k + kv_at, p->w.v + kv_at, kv_width, p->n);
     hs_attention_stats *stats = &p->context->stats[thread];
-    if (p->n == 1) hs_attend_decode(kv, p->w.q + q_at, group, &p->params, p->w.attended + q_at, stats, scratch);
-    else hs_attend_block(kv, p->w.q + q_at, q_width, p->n, group, &p->params, p->w.attended + q_at, q_width, stats, scratch);
+    if (p->n == 1)
+        hs_attend_decode(kv, p->w.q + q_at, group, &p->params, p->w.attended + q_at, stats, scratch);
+    else
+        hs_attend_block(kv, p->w.q + q_at, q_width, p->n, group, &p->params, p->w.attended + q_at, q_width, stats, scratch);
     if (p->params.window == 0) hs_kv_seal(kv, scratch);
 }
 
@@ -121,8 +125,10 @@ static void feed_forward_branch(pass *p) {
     hs_rows rows = hs_rows_make(p->w.h, c->dim, c->dim, p->n, p->w.quantized);
     hs_linear(hs_layer_tensor(m, l, HS_T_FFN_GATE), NULL, &rows, p->w.gate, c->ffn_dim);
     hs_linear(hs_layer_tensor(m, l, HS_T_FFN_UP), NULL, &rows, p->w.up, c->ffn_dim);
-    if (c->arch == HS_ARCH_GEMMA3) hs_gelu_mul(p->w.gate, p->w.up, p->n * c->ffn_dim);
-    else hs_silu_mul(p->w.gate, p->w.up, p->n * c->ffn_dim);
+    if (c->arch == HS_ARCH_GEMMA3)
+        hs_gelu_mul(p->w.gate, p->w.up, p->n * c->ffn_dim);
+    else
+        hs_silu_mul(p->w.gate, p->w.up, p->n * c->ffn_dim);
     rows = hs_rows_make(p->w.gate, c->ffn_dim, c->ffn_dim, p->n, p->w.quantized);
     hs_linear(hs_layer_tensor(m, l, HS_T_FFN_DOWN), NULL, &rows, p->w.h, c->dim);
     add_branch(p, hs_layer_vector(m, l, HS_T_POST_FFN_NORM));
@@ -170,7 +176,8 @@ int hs_forward(hs_context *c, const int32_t *tokens, int n, hs_logits_wanted wan
     for (int t = 0; t < n; t++) {
         if (tokens[t] < 0 || tokens[t] >= m->config.vocab) return hs_error_set(HS_ERR_ARGUMENT, "token id", tokens[t], m->config.vocab - 1);
     }
-    int rows = wanted == HS_LOGITS_ALL ? n : wanted == HS_LOGITS_LAST ? 1 : 0;
+    int rows = wanted == HS_LOGITS_ALL ? n : wanted == HS_LOGITS_LAST ? 1
+                                                                      : 0;
     int status = reserve_logits(m, rows);
     if (status != HS_OK) return status;
     pass p = {.context = c, .config = &m->config, .w = lay_out(&m->config, m->workspace), .n = n};

@@ -7,7 +7,9 @@
 /* Bytes of the buffers that hold one batch of HS_BATCH tokens. */
 size_t hs_workspace_bytes(const hs_config *c);
 
-typedef enum { HS_LOGITS_NONE, HS_LOGITS_LAST, HS_LOGITS_ALL } hs_logits_wanted;
+typedef enum { HS_LOGITS_NONE,
+               HS_LOGITS_LAST,
+               HS_LOGITS_ALL } hs_logits_wanted;
 
 /*
  * Runs n tokens (1..HS_BATCH, ids below vocab) at the positions after the context's last. One token takes the decode

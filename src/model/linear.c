@@ -38,8 +38,10 @@ static void run_rows(void *ctx, int task, int thread) {
         for (int row = first; row < end; row++) hs_matmul_float_row(j->w, row, j->x->x, j->x->x_stride, j->x->n_tokens, j->y + row, j->y_stride);
     } else {
         for (int row = first; row < end; row += 4) {
-            if (row + 4 <= j->w->rows) hs_matmul_tile(j->w, row / 4, &j->x->quantized, j->y + row, j->y_stride);
-            else last_tile(j, row / 4);
+            if (row + 4 <= j->w->rows)
+                hs_matmul_tile(j->w, row / 4, &j->x->quantized, j->y + row, j->y_stride);
+            else
+                last_tile(j, row / 4);
         }
     }
     if (!j->bias) return;

@@ -42,11 +42,26 @@ static shape slot_shape(const hs_config *c, int slot) {
 }
 
 static const char *const slot_names[HS_T_END] = {
-    [HS_T_TOKEN_EMBD] = "token_embd", [HS_T_OUTPUT_NORM] = "output_norm", [HS_T_OUTPUT] = "output", [HS_T_ROPE_FREQS] = "rope_freqs",
-    [HS_T_ATTN_NORM] = "attn_norm", [HS_T_ATTN_Q] = "attn_q", [HS_T_ATTN_K] = "attn_k", [HS_T_ATTN_V] = "attn_v",
-    [HS_T_ATTN_OUTPUT] = "attn_output", [HS_T_ATTN_Q_BIAS] = "attn_q.bias", [HS_T_ATTN_K_BIAS] = "attn_k.bias", [HS_T_ATTN_V_BIAS] = "attn_v.bias",
-    [HS_T_ATTN_Q_NORM] = "attn_q_norm", [HS_T_ATTN_K_NORM] = "attn_k_norm", [HS_T_POST_ATTN_NORM] = "post_attention_norm", [HS_T_FFN_NORM] = "ffn_norm",
-    [HS_T_FFN_GATE] = "ffn_gate", [HS_T_FFN_UP] = "ffn_up", [HS_T_FFN_DOWN] = "ffn_down", [HS_T_POST_FFN_NORM] = "post_ffw_norm",
+    [HS_T_TOKEN_EMBD] = "token_embd",
+    [HS_T_OUTPUT_NORM] = "output_norm",
+    [HS_T_OUTPUT] = "output",
+    [HS_T_ROPE_FREQS] = "rope_freqs",
+    [HS_T_ATTN_NORM] = "attn_norm",
+    [HS_T_ATTN_Q] = "attn_q",
+    [HS_T_ATTN_K] = "attn_k",
+    [HS_T_ATTN_V] = "attn_v",
+    [HS_T_ATTN_OUTPUT] = "attn_output",
+    [HS_T_ATTN_Q_BIAS] = "attn_q.bias",
+    [HS_T_ATTN_K_BIAS] = "attn_k.bias",
+    [HS_T_ATTN_V_BIAS] = "attn_v.bias",
+    [HS_T_ATTN_Q_NORM] = "attn_q_norm",
+    [HS_T_ATTN_K_NORM] = "attn_k_norm",
+    [HS_T_POST_ATTN_NORM] = "post_attention_norm",
+    [HS_T_FFN_NORM] = "ffn_norm",
+    [HS_T_FFN_GATE] = "ffn_gate",
+    [HS_T_FFN_UP] = "ffn_up",
+    [HS_T_FFN_DOWN] = "ffn_down",
+    [HS_T_POST_FFN_NORM] = "post_ffw_norm",
 };
 
 hs_model *hs_model_new(const hs_config *config) {

@@ -40,13 +40,13 @@ typedef struct {
 typedef struct {
     hs_config config;
     hs_tensor global[HS_T_GLOBAL_COUNT];
-    hs_layer *layers;          /* [n_layers] */
-    hs_rope rope[2];           /* global, sliding; valid once ready */
-    void *workspace;           /* buffers of one batch (model/forward.c), valid once ready */
-    float *logits;             /* the last call's logits; room for logits_rows rows of vocab floats */
+    hs_layer *layers; /* [n_layers] */
+    hs_rope rope[2];  /* global, sliding; valid once ready */
+    void *workspace;  /* buffers of one batch (model/forward.c), valid once ready */
+    float *logits;    /* the last call's logits; room for logits_rows rows of vocab floats */
     int logits_rows;
-    const void *logits_owner;  /* the context whose logits they are */
-    int contexts;              /* live contexts: the model outlives them */
+    const void *logits_owner; /* the context whose logits they are */
+    int contexts;             /* live contexts: the model outlives them */
     int ready;
 } hs_model;
 
@@ -65,9 +65,13 @@ int hs_model_tensor_rows(hs_model *m, int slot, int layer, int row0, int n, cons
 /* Checks that every tensor is complete and prepares for contexts. Idempotent. */
 int hs_model_finish(hs_model *m);
 
-static inline const hs_tensor *hs_layer_tensor(const hs_model *m, int layer, int slot) { return &m->layers[layer].tensors[slot - HS_T_ATTN_NORM]; }
+static inline const hs_tensor *hs_layer_tensor(const hs_model *m, int layer, int slot) {
+    return &m->layers[layer].tensors[slot - HS_T_ATTN_NORM];
+}
 
 /* A vector as f32, or NULL when the model has none. */
-static inline const float *hs_layer_vector(const hs_model *m, int layer, int slot) { return (const float *)(const void *)hs_layer_tensor(m, layer, slot)->data; }
+static inline const float *hs_layer_vector(const hs_model *m, int layer, int slot) {
+    return (const float *)(const void *)hs_layer_tensor(m, layer, slot)->data;
+}
 
 #endif

@@ -36,7 +36,9 @@ int hs_ggml_block_bytes(int type) {
     }
 }
 
-static float f16_at(const uint8_t *p) { return hs_f16_to_f32((uint16_t)(p[0] | p[1] << 8)); }
+static float f16_at(const uint8_t *p) {
+    return hs_f16_to_f32((uint16_t)(p[0] | p[1] << 8));
+}
 
 static void set_scale(hs_block *out, float d, float m) {
     out->d[0] = out->d[1] = d;

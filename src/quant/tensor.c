@@ -39,7 +39,7 @@ int hs_tensor_init(hs_tensor *t, int ggml_type, int rows, int cols) {
     uint8_t *block = hs_mem_alloc(scale_bytes + bytes);
     if (!block) return hs_error_set(HS_ERR_MEMORY, "no memory for a weight tensor of bytes", (double)(scale_bytes + bytes), (double)hs_mem_used());
     *t = (hs_tensor){.pack = pack, .ggml_type = ggml_type, .rows = rows, .cols = cols};
-    t->row_scale = scale_bytes ? (float *)block : NULL;
+    t->row_scale = scale_bytes ? (float *)(void *)block : NULL;
     t->data = block + scale_bytes;
     return HS_OK;
 }

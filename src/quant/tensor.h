@@ -17,7 +17,14 @@
 
 #include <stdint.h>
 
-typedef enum { HS_PACK_NONE, HS_PACK_Q4, HS_PACK_Q5, HS_PACK_Q6, HS_PACK_Q8, HS_PACK_F32, HS_PACK_F16, HS_PACK_BF16 } hs_pack;
+typedef enum { HS_PACK_NONE,
+               HS_PACK_Q4,
+               HS_PACK_Q5,
+               HS_PACK_Q6,
+               HS_PACK_Q8,
+               HS_PACK_F32,
+               HS_PACK_F16,
+               HS_PACK_BF16 } hs_pack;
 
 typedef struct {
     hs_pack pack;     /* HS_PACK_NONE: the tensor is absent */
@@ -28,7 +35,9 @@ typedef struct {
     float *row_scale; /* [rows rounded up to 4]; tiles only */
 } hs_tensor;
 
-static inline int hs_pack_is_float(hs_pack pack) { return pack >= HS_PACK_F32; }
+static inline int hs_pack_is_float(hs_pack pack) {
+    return pack >= HS_PACK_F32;
+}
 
 /* Bytes of one 4x32 tile. */
 static inline int hs_pack_tile_bytes(hs_pack pack) {

@@ -23,7 +23,10 @@ let badFile = '';
 
 before(async () => {
   await promisify(execFile)(process.execPath, ['demo/build.js']);
-  server = spawn(process.execPath, ['demo/serve.js', '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, HALFSPACE_TEST_MODEL: await modelPath() } });
+  server = spawn(process.execPath, ['demo/serve.js', '--port', '0'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, HALFSPACE_TEST_MODEL: await modelPath() },
+  });
   url = await new Promise((resolve) => server.stdout?.on('data', (text) => resolve(/http\S+/.exec(String(text))?.[0] ?? '')));
   badFile = join(await mkdtemp(join(tmpdir(), 'halfspace-')), 'bad.gguf');
   await writeFile(badFile, 'this is not a model at all, whatever its name says');
@@ -48,7 +51,8 @@ async function answerInNode() {
  */
 async function walk(page, upload) {
   const text = (/** @type {string} */ id) => page.evaluate((/** @type {string} */ i) => document.getElementById(i)?.textContent ?? '', id);
-  const idle = () => page.waitForFunction(() => !(/** @type {HTMLButtonElement} */ (document.getElementById('ask')).disabled), { timeout: TIMEOUT_MS });
+  const idle = () =>
+    page.waitForFunction(() => !(/** @type {HTMLButtonElement} */ (document.getElementById('ask')).disabled), { timeout: TIMEOUT_MS });
   const ask = (/** @type {string} */ document_, /** @type {string} */ question) =>
     page.evaluate(
       ([d, q]) => {
@@ -83,11 +87,15 @@ async function walk(page, upload) {
 }
 
 test('Chromium', { timeout: 3 * TIMEOUT_MS }, async () => {
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'] });
+  const browser = await chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
+  });
   try {
     const page = await browser.newPage();
     const shim = Object.create(page);
-    shim.waitForFunction = (/** @type {any} */ predicate, /** @type {any} */ options) => page.waitForFunction(predicate, undefined, options);
+    shim.waitForFunction = (/** @type {any} */ predicate, /** @type {any} */ options) =>
+      page.waitForFunction(predicate, undefined, options);
     await walk(shim, (selector, file) => page.setInputFiles(selector, file));
   } finally {
     await browser.close();

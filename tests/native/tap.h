@@ -7,13 +7,13 @@
 
 static int tap_count, tap_failed;
 
-#define ok(condition, ...)                                              \
-    do {                                                                \
-        int tap_good = (condition);                                     \
-        tap_failed += !tap_good;                                        \
-        printf("%s %d - ", tap_good ? "ok" : "not ok", ++tap_count);    \
-        printf(__VA_ARGS__);                                            \
-        printf("\n");                                                   \
+#define ok(condition, ...) \
+    do { \
+        int tap_good = (condition); \
+        tap_failed += !tap_good; \
+        printf("%s %d - ", tap_good ? "ok" : "not ok", ++tap_count); \
+        printf(__VA_ARGS__); \
+        printf("\n"); \
     } while (0)
 
 static inline int done(void) {
@@ -32,7 +32,9 @@ static inline uint32_t random_bits(void) {
 }
 
 /* In -1..1. */
-static inline float random_unit(void) { return (float)(int32_t)random_bits() * 0x1p-31f; }
+static inline float random_unit(void) {
+    return (float)(int32_t)random_bits() * 0x1p-31f;
+}
 
 /* Nearly normal: the sum of twelve uniform numbers. */
 static inline float random_normal(void) {

@@ -10,7 +10,14 @@
 
 enum { MAX_KEYS = 3000 };
 
-typedef enum { NORMAL, CLUSTERED, DUPLICATED, ZERO, HUGE_NORM, TINY_NORM, ADVERSARIAL, KINDS } kind_of_keys;
+typedef enum { NORMAL,
+               CLUSTERED,
+               DUPLICATED,
+               ZERO,
+               HUGE_NORM,
+               TINY_NORM,
+               ADVERSARIAL,
+               KINDS } kind_of_keys;
 static const char *const kind_names[KINDS] = {"normal", "clustered", "duplicated", "zero", "huge-norm", "tiny-norm", "near-threshold"};
 
 typedef struct {
@@ -205,7 +212,10 @@ static void test_cache_states(void) {
 
 /* A block must equal its queries decoded one after the other. */
 static void test_block(int type, int window) {
-    enum { BEFORE = 600, N = 100, GROUP = 3, D = 64 };
+    enum { BEFORE = 600,
+           N = 100,
+           GROUP = 3,
+           D = 64 };
     cache c = new_cache(NORMAL, type, D, BEFORE + N, NULL);
     float *q = malloc(N * GROUP * D * sizeof(float)), *out = malloc(N * GROUP * D * sizeof(float)), one[GROUP * D];
     random_queries(q, N * GROUP * D);

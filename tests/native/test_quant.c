@@ -10,12 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 7, COLS = 512, TOKENS = 5 };
+enum { ROWS = 7,
+       COLS = 512,
+       TOKENS = 5 };
 
 static const int types[] = {HS_GGML_Q4_0, HS_GGML_Q4_1, HS_GGML_Q5_0, HS_GGML_Q5_1, HS_GGML_Q8_0, HS_GGML_Q4_K, HS_GGML_Q5_K, HS_GGML_Q6_K};
 static const char *const names[] = {"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"};
 
-static float f16(const uint8_t *p) { return hs_f16_to_f32((uint16_t)(p[0] | p[1] << 8)); }
+static float f16(const uint8_t *p) {
+    return hs_f16_to_f32((uint16_t)(p[0] | p[1] << 8));
+}
 
 /* Weight k of a stored block, written from the layouts in ggml-common.h, one formula per type. */
 static double stored_weight(int type, const uint8_t *b, int k) {
@@ -118,8 +122,10 @@ static void test_float_rows(void) {
             float value = random_normal();
             uint32_t bits = hs_f32_to_bits(value);
             uint16_t half = float_types[t] == HS_GGML_F16 ? hs_f32_to_f16(value) : (uint16_t)(bits >> 16);
-            if (t == 0) memcpy(row + 4 * k, &value, 4);
-            else memcpy(row + 2 * k, &half, 2);
+            if (t == 0)
+                memcpy(row + 4 * k, &value, 4);
+            else
+                memcpy(row + 2 * k, &half, 2);
         }
         float x[TOKENS * COLS], y[TOKENS], want[TOKENS];
         for (int i = 0; i < TOKENS * COLS; i++) x[i] = random_normal();

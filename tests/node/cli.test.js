@@ -19,13 +19,29 @@ before(async () => {
 });
 
 /** @param {string[]} args @returns {Promise<{status: number, stdout: string, stderr: string}>} */
-const run = (...args) => new Promise((resolve) => execFile(process.execPath, [CLI, ...args], (error, stdout, stderr) => resolve({ status: error ? Number(error.code) : 0, stdout, stderr })));
+const run = (...args) =>
+  new Promise((resolve) =>
+    execFile(process.execPath, [CLI, ...args], (error, stdout, stderr) =>
+      resolve({ status: error ? Number(error.code) : 0, stdout, stderr }),
+    ),
+  );
 
 /** @param {string} stdout */
 const lastJson = (stdout) => JSON.parse(/** @type {string} */ (stdout.trimEnd().split('\n').at(-1)));
 
 test('generate prints every field', async () => {
-  const { status, stdout } = await run('generate', '--model', model, '--prompt', 'The capital of France is', '--max-tokens', '4', '--attention', 'dense', '--json');
+  const { status, stdout } = await run(
+    'generate',
+    '--model',
+    model,
+    '--prompt',
+    'The capital of France is',
+    '--max-tokens',
+    '4',
+    '--attention',
+    'dense',
+    '--json',
+  );
   assert.equal(status, 0);
   const result = lastJson(stdout);
   assert.equal(result.promptTokens, 5);
@@ -37,7 +53,8 @@ test('generate prints every field', async () => {
 });
 
 test('the same seed gives the same text, another gives another', async () => {
-  const sample = (/** @type {string} */ seed) => run('generate', '--model', model, '--prompt', 'Once', '--max-tokens', '12', '--temp', '1', '--seed', seed);
+  const sample = (/** @type {string} */ seed) =>
+    run('generate', '--model', model, '--prompt', 'Once', '--max-tokens', '12', '--temp', '1', '--seed', seed);
   const [a, b, c] = [await sample('1'), await sample('1'), await sample('2')];
   assert.equal(a.stdout, b.stdout);
   assert.notEqual(a.stdout, c.stdout);
@@ -46,14 +63,35 @@ test('the same seed gives the same text, another gives another', async () => {
 test('inspect, tokenize, logits and perplexity', async () => {
   const inspected = lastJson((await run('inspect', '--model', model, '--json')).stdout);
   assert.deepEqual([inspected.arch, inspected.nLayers, inspected.types.Q4_1], ['llama', 30, 210]);
-  assert.deepEqual(lastJson((await run('tokenize', '--model', model, '--text', 'Alice was beginning', '--json')).stdout), { tokens: [7356, 436, 3616] });
+  assert.deepEqual(lastJson((await run('tokenize', '--model', model, '--text', 'Alice was beginning', '--json')).stdout), {
+    tokens: [7356, 436, 3616],
+  });
   const prompt = join(folder, 'prompt.txt');
   const out = join(folder, 'logits.f32');
   await writeFile(prompt, 'The capital of France is');
   const logits = lastJson((await run('logits', '--model', model, '--prompt-file', prompt, '--out', out, '--json')).stdout);
   assert.equal(logits.top[0].text, ' Paris');
   assert.equal((await readFile(out)).length, 49152 * 4);
-  const ppl = lastJson((await run('perplexity', '--model', model, '--file', fileURLToPath(new URL('../../demo/documents/alice.txt', import.meta.url)), '--ctx', '300', '--eval-tokens', '100', '--attention', 'hsr', '--against', 'dense', '--json')).stdout);
+  const ppl = lastJson(
+    (
+      await run(
+        'perplexity',
+        '--model',
+        model,
+        '--file',
+        fileURLToPath(new URL('../../demo/documents/alice.txt', import.meta.url)),
+        '--ctx',
+        '300',
+        '--eval-tokens',
+        '100',
+        '--attention',
+        'hsr',
+        '--against',
+        'dense',
+        '--json',
+      )
+    ).stdout,
+  );
   assert.ok(ppl.ppl > 2 && ppl.ppl < 60 && ppl.tokens === 100 && ppl.kl < 1e-6 && ppl.top1Agreement === 1);
 });
 

@@ -23,7 +23,8 @@ before(async () => {
 after(() => engine.close());
 
 /** @param {string} code @param {string} [field] */
-const failure = (code, field) => (/** @type {unknown} */ error) => error instanceof HalfspaceError && error.code === code && (field === undefined || error.field === field);
+const failure = (code, field) => (/** @type {unknown} */ error) =>
+  error instanceof HalfspaceError && error.code === code && (field === undefined || error.field === field);
 
 /** @param {AsyncIterable<{id: number, text: string}>} pieces */
 async function collect(pieces) {
@@ -90,7 +91,9 @@ test('hsr on a long context stays close to dense and evaluates few keys', async 
 });
 
 test('pieces join to the decoded ids, and never split a character', async () => {
-  const { ids, text: joined } = await collect(engine.generate([{ role: 'user', content: 'Reply with the emoji 🦙 and the word naïve.' }], { maxTokens: 24 }));
+  const { ids, text: joined } = await collect(
+    engine.generate([{ role: 'user', content: 'Reply with the emoji 🦙 and the word naïve.' }], { maxTokens: 24 }),
+  );
   assert.ok(ids.length > 0);
   assert.equal(joined, engine.detokenize(ids));
   assert.ok(!joined.includes('\ufffd'));
@@ -121,11 +124,15 @@ test('generations share a prefix, interleaved, and give what they give alone', a
 
 test('abort ends prefill and generation', async () => {
   const soon = new AbortController();
-  await assert.rejects(collect(engine.generate(text.slice(0, 6000), { signal: soon.signal, onPrefill: () => soon.abort() })), failure('aborted'));
+  await assert.rejects(
+    collect(engine.generate(text.slice(0, 6000), { signal: soon.signal, onPrefill: () => soon.abort() })),
+    failure('aborted'),
+  );
   const later = new AbortController();
   let seen = 0;
   await assert.rejects(async () => {
-    for await (const _piece of engine.generate('Once upon a time', { signal: later.signal, maxTokens: 50 })) if (++seen === 3) later.abort();
+    for await (const _piece of engine.generate('Once upon a time', { signal: later.signal, maxTokens: 50 }))
+      if (++seen === 3) later.abort();
   }, failure('aborted'));
   assert.equal(seen, 3);
 });

@@ -28,7 +28,8 @@ async function parse(bytes, size = fullSize) {
 }
 
 /** @param {string} code @param {string} field */
-const failure = (code, field) => (/** @type {unknown} */ error) => error instanceof HalfspaceError && error.code === code && error.field === field;
+const failure = (code, field) => (/** @type {unknown} */ error) =>
+  error instanceof HalfspaceError && error.code === code && error.field === field;
 
 /** @param {(view: DataView) => void} edit */
 function edited(edit) {
@@ -59,8 +60,12 @@ test('not a model', async () => {
 });
 
 test('truncated files, in the header and in the weights', async () => {
-  for (const size of [23, 24, 100, 5000, 1_000_000]) await assert.rejects(parse(header.slice(0, size), size), (e) => e instanceof HalfspaceError && e.code === 'bad-file');
-  await assert.rejects(parse(header, fullSize - 1), (e) => e instanceof HalfspaceError && e.code === 'bad-file' && /truncated/.test(e.message));
+  for (const size of [23, 24, 100, 5000, 1_000_000])
+    await assert.rejects(parse(header.slice(0, size), size), (e) => e instanceof HalfspaceError && e.code === 'bad-file');
+  await assert.rejects(
+    parse(header, fullSize - 1),
+    (e) => e instanceof HalfspaceError && e.code === 'bad-file' && /truncated/.test(e.message),
+  );
 });
 
 test('overlapping tensors, unknown types, broken shapes', async () => {
@@ -73,7 +78,10 @@ test('overlapping tensors, unknown types, broken shapes', async () => {
 test('an unknown architecture is refused by name', async () => {
   const file = await parse(header);
   file.metadata['general.architecture'] = 'mamba';
-  assert.throws(() => modelConfig(file), (e) => failure('unsupported', 'general.architecture')(e) && /mamba/.test(String(e)));
+  assert.throws(
+    () => modelConfig(file),
+    (e) => failure('unsupported', 'general.architecture')(e) && /mamba/.test(String(e)),
+  );
 });
 
 test('a flipped byte anywhere gives a typed error or a file', { timeout: 120_000 }, async () => {

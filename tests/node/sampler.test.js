@@ -80,7 +80,10 @@ describe('stages', () => {
     assertNear(frequencies({}, scores, 20000), [0.5, 0.25, 0.15, 0.1]);
     const squares = [0.25, 0.0625, 0.0225, 0.01];
     const total = squares.reduce((sum, square) => sum + square);
-    assertNear(frequencies({ temperature: 0.5 }, scores, 20000), squares.map((square) => square / total));
+    assertNear(
+      frequencies({ temperature: 0.5 }, scores, 20000),
+      squares.map((square) => square / total),
+    );
     assert.deepEqual(drawn(frequencies({ temperature: 1e-300 }, scores, 100)), [0]);
   });
 

@@ -53,7 +53,10 @@ function assertSameIds(tokenizer, oracle, samples) {
  */
 function assertSameSpecials(tokenizer, oracle) {
   const ids = Array.from({ length: tokenizer.vocabSize }, (_, id) => id);
-  assert.deepEqual([...tokenizer.eosIds].sort((a, b) => a - b), ids.filter((id) => oracle.isEogToken(/** @type {any} */ (id))));
+  assert.deepEqual(
+    [...tokenizer.eosIds].sort((a, b) => a - b),
+    ids.filter((id) => oracle.isEogToken(/** @type {any} */ (id))),
+  );
   assert.equal(tokenizer.addBos, oracle.tokens.shouldPrependBosToken);
   if (tokenizer.addBos) assert.equal(tokenizer.bosId, oracle.tokens.bos);
 }
@@ -151,7 +154,11 @@ describe('ids equal llama.cpp', () => {
 
   test('SentencePiece: tokens across words, equal scores, no space in front, user-defined white space', async () => {
     /** @type {[string, number][]} */
-    const specials = [['\n\n', TYPE.userDefined], ['\n\n\n', TYPE.userDefined], ['  ', TYPE.userDefined]];
+    const specials = [
+      ['\n\n', TYPE.userDefined],
+      ['\n\n\n', TYPE.userDefined],
+      ['  ', TYPE.userDefined],
+    ];
     specials.push(['<|im_start|>', TYPE.control], ['<|im_end|>', TYPE.userDefined], ['[PAD]', TYPE.normal]);
     const metadata = {
       ...sentencePiece({ crossing: true, scoreOf: (rank) => -(rank >> 5), specials }),
@@ -174,7 +181,11 @@ describe('ids equal llama.cpp', () => {
 
   test('Phi-3 drops white space behind its special tokens', async () => {
     /** @type {[string, number][]} */
-    const specials = [['<|user|>', TYPE.control], ['<|end|>', TYPE.control], ['<|endoftext|>', TYPE.control]];
+    const specials = [
+      ['<|user|>', TYPE.control],
+      ['<|end|>', TYPE.control],
+      ['<|endoftext|>', TYPE.control],
+    ];
     const shape = sentencePiece({ crossing: false, scoreOf: (rank) => -rank, specials });
     const metadata = { ...shape, 'general.name': 'Phi-3 mini' };
     const samples = ['<|user|>\n hi <|end|>\n\t<|user|> a', '<s> a<|endoftext|> b', '<|end|> ', '</s>\u00a0x'];
@@ -187,9 +198,24 @@ describe('ids equal llama.cpp', () => {
       const metadata = bytePair({
         pre,
         tokens: [
-          ...[['<bos>', TYPE.control], ['<eos>', TYPE.control], ['<a>', TYPE.userDefined], ['<a><b>', TYPE.control]],
-          ...[['><b', TYPE.userDefined], ['<u>', TYPE.unknown], ['<n>', TYPE.unused], ['<x y>', TYPE.userDefined]],
-          ...[['ab', TYPE.normal], ['cd', TYPE.normal], ['whole', TYPE.normal], ['<|eot_id|>', TYPE.normal]],
+          ...[
+            ['<bos>', TYPE.control],
+            ['<eos>', TYPE.control],
+            ['<a>', TYPE.userDefined],
+            ['<a><b>', TYPE.control],
+          ],
+          ...[
+            ['><b', TYPE.userDefined],
+            ['<u>', TYPE.unknown],
+            ['<n>', TYPE.unused],
+            ['<x y>', TYPE.userDefined],
+          ],
+          ...[
+            ['ab', TYPE.normal],
+            ['cd', TYPE.normal],
+            ['whole', TYPE.normal],
+            ['<|eot_id|>', TYPE.normal],
+          ],
         ].map(([text, type]) => /** @type {[string, number]} */ ([text, type])),
         // "x y" merges into no token; the second "a b" must not change the rank of the first.
         merges: ['a b', 'c d', 'x y', 'b c', 'a b', 'x\u0120 y', '\u0120 x'],

@@ -12,7 +12,11 @@ export async function bench(options) {
   const contexts = options.contexts.toSorted((a, b) => a - b);
   const needed = (contexts.at(-1) ?? 0) + options.repeats;
   if (contexts[0] < 1 || options.repeats < 1 || needed > ids.length) {
-    throw new HalfspaceError('bad-argument', `contexts need ${needed} tokens, the text has ${ids.length}`, { field: 'contexts', value: needed, limit: ids.length });
+    throw new HalfspaceError('bad-argument', `contexts need ${needed} tokens, the text has ${ids.length}`, {
+      field: 'contexts',
+      value: needed,
+      limit: ids.length,
+    });
   }
   const context = new Context(engine.wasm, engine.model, engine.config, { capacity: needed, kv: engine.kv });
   const bar = progress('prefill', 'tokens');
@@ -64,7 +68,14 @@ function decodeInTurn(context, ids, n, repeats) {
     }
   }
   const [dense, hsr] = [medianAndMin(times.dense), medianAndMin(times.hsr)];
-  return { dense, hsr, ratio: round(dense.median / hsr.median), exactFraction: round(exact / repeats, 4), kl: round(kl / repeats, 5), top1Agreement: agree / repeats };
+  return {
+    dense,
+    hsr,
+    ratio: round(dense.median / hsr.median),
+    exactFraction: round(exact / repeats, 4),
+    kl: round(kl / repeats, 5),
+    top1Agreement: agree / repeats,
+  };
 }
 
 /** @param {{context: number, prefillTokensPerSecond: number, dense: {median: number}, hsr: {median: number}, ratio: number, exactFraction: number, kl: number}} row @param {boolean} first */

@@ -25,7 +25,12 @@ import { HalfspaceError } from '../errors.js';
  * @param {string} unit
  */
 export function progress(label, unit) {
-  const bar = new cliProgress.SingleBar({ format: `${label} [{bar}] {value}/{total} ${unit}`, stream: process.stderr, noTTYOutput: false, clearOnComplete: true });
+  const bar = new cliProgress.SingleBar({
+    format: `${label} [{bar}] {value}/{total} ${unit}`,
+    stream: process.stderr,
+    noTTYOutput: false,
+    clearOnComplete: true,
+  });
   let started = false;
   return {
     /** @param {number} done @param {number} total */

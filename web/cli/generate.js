@@ -68,7 +68,9 @@ export async function compare(options) {
   const prefix = await engine.prefill(ids.slice(0, -1), { onPrefill: bar.update });
   bar.stop();
   const speed = round((prefix.length / prefix.prefillMs) * 1000);
-  process.stdout.write(`${engine.info.name}, ${engine.info.variant} SIMD, one thread\n${prefix.length} tokens of ${all.length} prefilled at ${speed} tokens/s\n\nQ: ${options.question}\n`);
+  process.stdout.write(
+    `${engine.info.name}, ${engine.info.variant} SIMD, one thread\n${prefix.length} tokens of ${all.length} prefilled at ${speed} tokens/s\n\nQ: ${options.question}\n`,
+  );
   /** @type {{mode: string, median: number, min: number, exact: string, tokens: number[]}[]} */
   const rows = [];
   for (const mode of /** @type {const} */ (['dense', 'hsr'])) {
@@ -92,7 +94,12 @@ export async function compare(options) {
   const [dense, hsr] = rows;
   const same = dense.tokens.filter((id, i) => id === hsr.tokens[i]).length;
   process.stdout.write(`\n${'attention'.padEnd(10)}${'ms/token median'.padStart(16)}${'min'.padStart(9)}${'keys exact'.padStart(12)}\n`);
-  for (const row of rows) process.stdout.write(`${row.mode.padEnd(10)}${String(row.median).padStart(16)}${String(row.min).padStart(9)}${row.exact.padStart(12)}\n`);
-  process.stdout.write(`hsr takes ${round(hsr.median / dense.median)} of dense's time; ${same} of ${dense.tokens.length} tokens are the same\n`);
+  for (const row of rows)
+    process.stdout.write(
+      `${row.mode.padEnd(10)}${String(row.median).padStart(16)}${String(row.min).padStart(9)}${row.exact.padStart(12)}\n`,
+    );
+  process.stdout.write(
+    `hsr takes ${round(hsr.median / dense.median)} of dense's time; ${same} of ${dense.tokens.length} tokens are the same\n`,
+  );
   if (options.json) printJson({ promptTokens: prefix.length, prefillTokensPerSecond: speed, runs: rows, sameTokens: same });
 }

@@ -25,7 +25,9 @@ export async function perplexity(options) {
   const { variant } = engine.info;
   engine.close();
   if (options.json) printJson({ ...result, variant });
-  else for (const [name, value] of Object.entries(result)) process.stdout.write(`${name} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`);
+  else
+    for (const [name, value] of Object.entries(result))
+      process.stdout.write(`${name} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`);
 }
 
 /** @param {ModelOptions & {promptFile: string, out?: string}} options */
@@ -60,9 +62,17 @@ export async function inspect({ model, json }) {
   /** @type {Record<string, number>} */
   const types = {};
   for (const tensor of file.tensors) types[tensor.typeName] = (types[tensor.typeName] ?? 0) + 1;
-  const result = { ...config, parameters: file.tensors.reduce((n, t) => n + t.rows * t.cols, 0), weightBytes: file.tensors.reduce((n, t) => n + t.nbytes, 0), tensors: file.tensors.length, types };
+  const result = {
+    ...config,
+    parameters: file.tensors.reduce((n, t) => n + t.rows * t.cols, 0),
+    weightBytes: file.tensors.reduce((n, t) => n + t.nbytes, 0),
+    tensors: file.tensors.length,
+    types,
+  };
   if (json) printJson(result);
-  else for (const [name, value] of Object.entries(result)) process.stdout.write(`${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`);
+  else
+    for (const [name, value] of Object.entries(result))
+      process.stdout.write(`${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`);
 }
 
 /** @param {{model: string, text: string, json?: boolean}} options */

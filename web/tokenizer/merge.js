@@ -84,7 +84,7 @@ export function mergePairs(text, scoreOf) {
     if (score !== undefined) queue.push({ left, right, score, size: end - left });
   };
 
-  for (let i = 0, before = -1; i < n; ) {
+  for (let i = 0, before = -1; i < n;) {
     lengths[i] = /** @type {number} */ (text.codePointAt(i)) > 0xffff ? 2 : 1;
     const after = i + lengths[i];
     previous[i] = before;

@@ -65,7 +65,8 @@ const CASED_LETTERS = [
   '\u2ceb-\u2cee\u2cf2\u2cf3\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf',
   '\ufb00-\ufb06\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a',
 ].join('');
-const CASED_ASTRAL_LETTER = /[\u{10400}-\u{1044f}\u{104b0}-\u{104d3}\u{104d8}-\u{104fb}\u{10c80}-\u{10cb2}\u{10cc0}-\u{10cf2}\u{118a0}-\u{118df}\u{1e900}-\u{1e943}]/u;
+const CASED_ASTRAL_LETTER =
+  /[\u{10400}-\u{1044f}\u{104b0}-\u{104d3}\u{104d8}-\u{104fb}\u{10c80}-\u{10cb2}\u{10cc0}-\u{10cf2}\u{118a0}-\u{118df}\u{1e900}-\u{1e943}]/u;
 // In the literal text a character beyond the BMP is one lone surrogate, which of two says whether it is such a letter;
 // white space beyond ASCII is a vertical tab, so \s is spelt out.
 const CASED_ASTRAL_UNIT = 0xd800;
@@ -99,15 +100,10 @@ const KINDS = [
   },
   {
     names: ['qwen35'],
-    regexes: [
-      `${CONTRACTION}|[^\\r\\n${L}${N}]?[${L}${M}]+|[${N}]| ?[^\\s${L}${M}${N}]+[\\r\\n]*|${SPACES}`,
-    ],
+    regexes: [`${CONTRACTION}|[^\\r\\n${L}${N}]?[${L}${M}]+|[${N}]| ?[^\\s${L}${M}${N}]+[\\r\\n]*|${SPACES}`],
   },
   {
-    names: [
-      ...['gpt-2', 'phi-2', 'gigachat', 'a.x-4.0', 'mellum', 'exaone4', 'mpt', 'olmo', 'jais', 'trillion'],
-      'granite-docling',
-    ],
+    names: [...['gpt-2', 'phi-2', 'gigachat', 'a.x-4.0', 'mellum', 'exaone4', 'mpt', 'olmo', 'jais', 'trillion'], 'granite-docling'],
     regexes: [GPT2],
   },
   {
@@ -140,9 +136,7 @@ const KINDS = [
   },
   {
     names: ['bailingmoe', 'bailingmoe2', 'llada-moe'],
-    regexes: [
-      `'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|${WORD}|[${N}]|${SYMBOLS}|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+`,
-    ],
+    regexes: [`'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|${WORD}|[${N}]|${SYMBOLS}|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+`],
   },
   {
     names: ['seed-coder'],
@@ -160,9 +154,7 @@ function category(codePoint) {
   const known = categoryOf[codePoint];
   if (known) return known;
   const character = String.fromCodePoint(codePoint);
-  const unit = WHITE_SPACE.test(character)
-    ? VERTICAL_TAB
-    : (CATEGORIES.find(([regex]) => regex.test(character))?.[1] ?? OTHER);
+  const unit = WHITE_SPACE.test(character) ? VERTICAL_TAB : (CATEGORIES.find(([regex]) => regex.test(character))?.[1] ?? OTHER);
   categoryOf[codePoint] = unit;
   return unit;
 }
@@ -230,7 +222,6 @@ function refine(lengths, view, regex) {
  * @returns {string[]}
  */
 function split(text, steps) {
-  // eslint-disable-next-line no-control-regex
   const ascii = /^[\0-\x7f]*$/.test(text);
   const categories = ascii ? text : oneUnitPerCodePoint(text, category);
   const literal = ascii || !steps.some((step) => step.literal) ? text : oneUnitPerCodePoint(text, literalUnit);
@@ -269,7 +260,7 @@ export function createPreTokenizer(name) {
   }
   const steps = kind.regexes.map((source) => ({
     regex: new RegExp(source, 'g'),
-    literal: /[^\0-\xff]/.test(source), // eslint-disable-line no-control-regex
+    literal: /[^\0-\xff]/.test(source),
   }));
   return {
     split: (text) => split(text, steps),

@@ -77,9 +77,7 @@ function splitOne(text, token, out) {
 export function createSpecialSplitter(specials) {
   const encoder = new TextEncoder();
   const byteLength = new Map(specials.map((token) => [token, encoder.encode(token.text).length]));
-  const longestFirst = [...specials].sort(
-    (a, b) => /** @type {number} */ (byteLength.get(b)) - /** @type {number} */ (byteLength.get(a)),
-  );
+  const longestFirst = [...specials].sort((a, b) => /** @type {number} */ (byteLength.get(b)) - /** @type {number} */ (byteLength.get(a)));
   const trie = buildTrie(specials);
 
   return (text, parseSpecial) => {

@@ -61,8 +61,7 @@ const FILL_IN_MIDDLE = [
  * @param {unknown} [value]
  * @param {unknown} [limit]
  */
-const badFile = (field, message, value, limit) =>
-  new HalfspaceError('bad-file', `${message} (${field})`, { field, value, limit });
+const badFile = (field, message, value, limit) => new HalfspaceError('bad-file', `${message} (${field})`, { field, value, limit });
 
 /**
  * @param {Record<string, unknown>} metadata
