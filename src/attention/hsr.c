@@ -144,8 +144,14 @@ static float coarseness(const hs_queries *q, int g, float k_scale) {
 /* Bit i: key i of the leaf may reach the threshold of a query. */
 static unsigned reported_keys(const hs_queries *q, const float *k_scale, const float *weight, size_t stride, const float *threshold) {
     unsigned hits = 0;
-    for (int g = 0; g < q->group; g++) {
-        for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[(size_t)g * stride + (size_t)i] * coarseness(q, g, k_scale[i]) >= threshold[g]) << i;
+    float largest = hs_max_f32(k_scale, HS_LEAF);
+    for (int g = 0; g < q->group; g++, weight += stride) {
+        if (coarseness(q, g, largest) == 1) { /* nearly always */
+            if (hs_max_f32(weight, HS_LEAF) < threshold[g]) continue;
+            for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[i] >= threshold[g]) << i;
+        } else {
+            for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[i] * coarseness(q, g, k_scale[i]) >= threshold[g]) << i;
+        }
     }
     return hits;
 }
