@@ -1,12 +1,11 @@
 /** The engine in a worker: one job at a time, the page stays free. Messages are described in demo/page.js. */
+import { documentQuestion } from '../web/document-question.js';
 import { Engine } from '../web/engine.js';
 
 /** @type {Engine | undefined} */
 let engine;
 /** @type {AbortController | undefined} */
 let running;
-/** Tokens left for the chat template around document and question. */
-const TEMPLATE_TOKENS = 96;
 const ANSWER_TOKENS = 48;
 
 const post = (/** @type {object} */ message) => self.postMessage(message);
@@ -29,11 +28,8 @@ async function load(source, signal) {
 /** @param {{text: string, question: string, ctx: number}} job @param {AbortSignal} signal */
 async function ask({ text, question, ctx }, signal) {
   if (!engine) throw new Error('no model is loaded');
-  const all = engine.tokenize(text);
-  const room = ctx - ANSWER_TOKENS - TEMPLATE_TOKENS - engine.tokenize(question).length;
-  const shown = engine.detokenize(all.slice(0, room));
-  const ids = engine.chatTokens([{ role: 'user', content: `Read this text:\n\n${shown}\n\nQuestion: ${question}` }]);
-  post({ type: 'reading', tokens: Math.min(room, all.length), of: all.length });
+  const { ids, shownTokens, documentTokens } = documentQuestion(engine, text, question, { ctx, answerTokens: ANSWER_TOKENS });
+  post({ type: 'reading', tokens: shownTokens, of: documentTokens });
   const prefix = await engine.prefill(ids.slice(0, -1), {
     ctx,
     signal,

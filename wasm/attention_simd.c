@@ -118,20 +118,33 @@ void hs_logits_rows_f32(const hs_queries *q, const float *rows, int n, float *ou
     }
 }
 
+typedef struct {
+    v128_t low, high;
+} eight_dims;
+
+static inline eight_dims load_eight_i8(const void *rows, size_t at) {
+    v128_t wide = wasm_i16x8_load8x8((const int8_t *)rows + at);
+    return (eight_dims){wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wide)), wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(wide))};
+}
+
+static inline eight_dims load_eight_f32(const void *rows, size_t at) {
+    const float *row = (const float *)rows + at;
+    return (eight_dims){wasm_v128_load(row), wasm_v128_load(row + 4)};
+}
+
 /* Eight dims of `group` (1..4) queries over all rows: the sums stay in registers. */
-static inline void accumulate_slice_i8(const float *w, int w_stride, const int8_t *rows, const int *index, int n, int group, int head_dim, float *out) {
+static inline void accumulate_slice(eight_dims (*load)(const void *, size_t), const float *w, int w_stride, const void *rows, int dim, const int *index, int n, int group, int head_dim, float *out) {
     v128_t low[4], high[4];
     for (int g = 0; g < group; g++) {
         low[g] = wasm_v128_load(out + g * head_dim);
         high[g] = wasm_v128_load(out + g * head_dim + 4);
     }
     for (int j = 0; j < n; j++) {
-        v128_t wide = wasm_i16x8_load8x8(rows + (size_t)(index ? index[j] : j) * (size_t)head_dim);
-        v128_t a = wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wide)), b = wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(wide));
+        eight_dims value = load(rows, (size_t)(index ? index[j] : j) * (size_t)head_dim + (size_t)dim);
         for (int g = 0; g < group; g++) {
             v128_t weight = wasm_v128_load32_splat(w + g * w_stride + j);
-            low[g] = hs_fma(a, weight, low[g]);
-            high[g] = hs_fma(b, weight, high[g]);
+            low[g] = hs_fma(value.low, weight, low[g]);
+            high[g] = hs_fma(value.high, weight, high[g]);
         }
     }
     for (int g = 0; g < group; g++) {
@@ -140,58 +153,32 @@ static inline void accumulate_slice_i8(const float *w, int w_stride, const int8_
     }
 }
 
-static inline void accumulate_slice_f32(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out) {
-    v128_t low[4], high[4];
-    for (int g = 0; g < group; g++) {
-        low[g] = wasm_v128_load(out + g * head_dim);
-        high[g] = wasm_v128_load(out + g * head_dim + 4);
-    }
-    for (int j = 0; j < n; j++) {
-        const float *row = rows + (size_t)(index ? index[j] : j) * (size_t)head_dim;
-        v128_t a = wasm_v128_load(row), b = wasm_v128_load(row + 4);
-        for (int g = 0; g < group; g++) {
-            v128_t weight = wasm_v128_load32_splat(w + g * w_stride + j);
-            low[g] = hs_fma(a, weight, low[g]);
-            high[g] = hs_fma(b, weight, high[g]);
+/* All dims of all queries, up to four queries at a time. Loader and group size are constants where the slice is inlined. */
+static inline void accumulate(eight_dims (*load)(const void *, size_t), const float *w, int w_stride, const void *rows, const int *index, int n, int group, int head_dim, float *out) {
+    for (int g = 0; g < group; g += 4) {
+        const float *weights = w + g * w_stride;
+        for (int dim = 0; dim < head_dim; dim += 8) {
+            float *o = out + g * head_dim + dim;
+            switch (hs_min(4, group - g)) {
+            case 1: accumulate_slice(load, weights, w_stride, rows, dim, index, n, 1, head_dim, o); break;
+            case 2: accumulate_slice(load, weights, w_stride, rows, dim, index, n, 2, head_dim, o); break;
+            case 3: accumulate_slice(load, weights, w_stride, rows, dim, index, n, 3, head_dim, o); break;
+            default: accumulate_slice(load, weights, w_stride, rows, dim, index, n, 4, head_dim, o); break;
+            }
         }
     }
-    for (int g = 0; g < group; g++) {
-        wasm_v128_store(out + g * head_dim, low[g]);
-        wasm_v128_store(out + g * head_dim + 4, high[g]);
-    }
 }
-
-/* Calls a slice kernel with the group size as a constant, so that its sums become registers. */
-#define FOR_GROUP(kernel, size, ...) \
-    switch (size) { \
-    case 1: kernel(__VA_ARGS__, 1, head_dim, o); break; \
-    case 2: kernel(__VA_ARGS__, 2, head_dim, o); break; \
-    case 3: kernel(__VA_ARGS__, 3, head_dim, o); break; \
-    default: kernel(__VA_ARGS__, 4, head_dim, o); break; \
-    }
 
 void hs_accumulate_i8(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out) {
     for (int g = 0; g < group; g++) {
         float *weight = w + g * w_stride;
         for (int j = 0; j < n; j++) weight[j] *= scale[index ? index[j] : j];
     }
-    for (int g = 0; g < group; g += 4) {
-        const float *weights = w + g * w_stride;
-        for (int dim = 0; dim < head_dim; dim += 8) {
-            float *o = out + g * head_dim + dim;
-            FOR_GROUP(accumulate_slice_i8, hs_min(4, group - g), weights, w_stride, rows + dim, index, n)
-        }
-    }
+    accumulate(load_eight_i8, w, w_stride, rows, index, n, group, head_dim, out);
 }
 
 void hs_accumulate_f32(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out) {
-    for (int g = 0; g < group; g += 4) {
-        const float *weights = w + g * w_stride;
-        for (int dim = 0; dim < head_dim; dim += 8) {
-            float *o = out + g * head_dim + dim;
-            FOR_GROUP(accumulate_slice_f32, hs_min(4, group - g), weights, w_stride, rows + dim, index, n)
-        }
-    }
+    accumulate(load_eight_f32, w, w_stride, rows, index, n, group, head_dim, out);
 }
 
 float hs_max_f32(const float *x, int n) {

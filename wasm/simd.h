@@ -13,12 +13,6 @@
 #else
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/wasm/simd128.h>
-#ifndef wasm_i32x4_const_splat
-#define wasm_i8x16_const_splat wasm_i8x16_splat
-#define wasm_i16x8_const_splat wasm_i16x8_splat
-#define wasm_i32x4_const_splat wasm_i32x4_splat
-#define wasm_f32x4_const_splat wasm_f32x4_splat
-#endif
 #endif
 
 #include <stdint.h>

@@ -3,9 +3,9 @@
 NODE ?= node
 APT := $(if $(filter 0,$(shell id -u)),apt-get,$(if $(shell command -v sudo),sudo apt-get))
 
-# need(commands, packages): nothing to do when all commands exist
+# need(commands and files, packages): nothing to do when all of them exist
 define need
-	@missing=; for c in $(1); do command -v $$c >/dev/null 2>&1 || missing="$$missing $$c"; done; \
+	@missing=; for c in $(1); do command -v $$c >/dev/null 2>&1 || ls $$c >/dev/null 2>&1 || missing="$$missing $$c"; done; \
 	if [ -n "$$missing" ]; then \
 		if [ -z "$(APT)" ] || ! command -v apt-get >/dev/null; then echo "missing:$$missing. Install $(2)" >&2; exit 1; fi; \
 		$(APT) update -qq && DEBIAN_FRONTEND=noninteractive $(APT) install -y -qq --no-install-recommends $(2) >/dev/null || { echo "could not install $(2)" >&2; exit 1; }; \
@@ -17,9 +17,9 @@ endef
 tools-wasm: tools-npm
 	$(call need,emcc clang-22 wasm-ld-22,emscripten clang-22 lld-22 llvm-22)
 
+# The sanitizers' runtime and SIMDe are libraries: their files are what shows that they are there.
 tools-native:
-	$(call need,clang-19 clang-format-19 cppcheck,clang-19 clang-format-19 cppcheck)
-	@test -e /usr/include/simde/wasm/simd128.h || { $(if $(APT),$(APT) update -qq && $(APT) install -y -qq libsimde-dev >/dev/null,echo "missing: simde. Install libsimde-dev" >&2; exit 1); }
+	$(call need,clang-19 clang-format-19 cppcheck /usr/include/simde/wasm/simd128.h /usr/lib/llvm-19/lib/clang/19/lib/*/libclang_rt.asan*.a,clang-19 libclang-rt-19-dev clang-format-19 cppcheck libsimde-dev)
 
 tools-browser:
 	$(call need,chromium firefox-esr,chromium firefox-esr)

@@ -30,13 +30,14 @@ export class Context {
     this.wasm = wasm;
     this.vocab = config.vocab;
     this.parent = parent;
-    const bytes = wasm.exports.hs_context_bytes(model, capacity, KV_TYPES[kv]);
-    this.pointer = wasm.exports.hs_context_create(model, capacity, KV_TYPES[kv], parent?.pointer ?? 0) >>> 0;
-    if (this.pointer === 0) throw noMemory(wasm, model, capacity, KV_TYPES[kv], bytes);
-    this.bytes = bytes;
-    parent?.retain();
     this.batch = wasm.exports.hs_batch_limit();
     this.tokens = wasm.alloc(this.batch * 4, 'token buffer');
+    this.pointer = wasm.exports.hs_context_create(model, capacity, KV_TYPES[kv], parent?.pointer ?? 0) >>> 0;
+    if (this.pointer === 0) {
+      wasm.exports.hs_free(this.tokens);
+      throw noMemory(wasm, model, capacity, KV_TYPES[kv]);
+    }
+    parent?.retain();
   }
 
   get length() {
@@ -142,9 +143,9 @@ export function nextTurn() {
  * @param {number} model
  * @param {number} capacity
  * @param {number} kvType
- * @param {number} bytes
  */
-function noMemory(wasm, model, capacity, kvType, bytes) {
+function noMemory(wasm, model, capacity, kvType) {
+  const bytes = wasm.exports.hs_context_bytes(model, capacity, kvType);
   const free = wasm.free();
   if (bytes <= free && bytes < 2 ** 32)
     return new HalfspaceError('out-of-memory', `no memory for a context of ${capacity} tokens: ${wasm.lastError()}`, {

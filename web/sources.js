@@ -151,7 +151,7 @@ async function httpSource(url, signal) {
         if (at < offset + length) failures++;
       } catch (error) {
         throwIfAborted(options.signal);
-        if (error instanceof HalfspaceError) throw error;
+        if (error instanceof HalfspaceError && error.field !== 'connection') throw error;
         failures++;
       }
       if (failures > MAX_RETRIES) {
@@ -166,6 +166,24 @@ async function httpSource(url, signal) {
 }
 
 /**
+ * fetch() whose failure to connect is a HalfspaceError with field 'connection'.
+ * @param {string | URL} url
+ * @param {RequestInit} init
+ */
+export async function fetchOrFail(url, init) {
+  try {
+    return await fetch(url, init);
+  } catch (cause) {
+    throwIfAborted(init.signal ?? undefined);
+    throw new HalfspaceError('io', `cannot reach ${url}: ${/** @type {Error} */ (cause).message}`, {
+      field: 'connection',
+      value: String(url),
+      cause,
+    });
+  }
+}
+
+/**
  * @param {string} url
  * @param {number} offset
  * @param {number} length
@@ -173,7 +191,7 @@ async function httpSource(url, signal) {
  * @param {AbortSignal | undefined} signal
  */
 async function request(url, offset, length, etag, signal) {
-  const response = await fetch(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` }, signal });
+  const response = await fetchOrFail(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` }, signal });
   if (response.status !== 206) {
     await response.body?.cancel();
     throw new HalfspaceError('io', `${url}: status ${response.status} for a range request, 206 expected`, {

@@ -3,16 +3,13 @@
  * with the transposed keys, weights in place, and the values by a second product. Keys and values are unpacked once per
  * run for all queries and heads of the group.
  */
-#include "attention/attention.h"
-#include "kernels/attention.h"
+#include "attention/softmax.h"
 #include "kernels/vector.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { TILE = 64 };
-
-size_t hs_attend_block_scratch_bytes(int head_dim, int group, int max_block);
 
 /* Rows are (query, head) pairs, query-major. */
 typedef struct {
@@ -65,13 +62,7 @@ static void weigh_row(const block_scratch *s, int row, int from, int to, int hea
     }
     for (int j = 0; j < from; j++) logits[j] = -INFINITY;
     for (int j = to; j < TILE; j++) logits[j] = -INFINITY;
-    float peak = hs_max_f32(logits, TILE);
-    if (peak > s->peak[row]) {
-        float factor = s->mass[row] > 0 ? expf(s->peak[row] - peak) : 0;
-        s->peak[row] = peak;
-        s->mass[row] *= factor;
-        for (int i = 0; i < head_dim; i++) out[i] *= factor;
-    }
+    hs_raise_peak(hs_max_f32(logits, TILE), &s->peak[row], &s->mass[row], out, head_dim);
     s->mass[row] += hs_exp_sum(logits, TILE, s->peak[row]);
 }
 

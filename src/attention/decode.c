@@ -36,9 +36,7 @@ void hs_attend_decode(const hs_kv *kv, const float *q, int group, const hs_atten
     hs_softmax_finish(&s->softmax, group, kv->head_dim);
 }
 
-/* Key tiles, value tiles and logits of a block (block.c) share the scratch with decode. */
-size_t hs_attend_block_scratch_bytes(int head_dim, int group, int max_block);
-
+/* A block and a decode step never run at once on one scratch. */
 size_t hs_attention_scratch_bytes(int head_dim, int group, int capacity, int max_block) {
     size_t decode = hs_align_up(sizeof(decode_scratch)) + hs_attend_hsr_scratch_bytes(group, capacity);
     size_t block = hs_attend_block_scratch_bytes(head_dim, group, max_block);

@@ -13,7 +13,7 @@ static float raise(float deviation) {
     return deviation * fminf(3.873f, fmaxf(1.5f, 0.75f * deviation));
 }
 static const float LN_LEAF = 2.7725887f;
-/* The largest of 16 normal values lies 1.77 deviations above their mean: a leaf's mean of exp cannot lie higher. */
+/* The largest of 16 normal values lies 1.77 deviations above their mean on average: an estimate from a wide leaf stops there. */
 static const float LARGEST_OF_LEAF = 1.77f;
 
 /* One cache's leaves during a step. Logs and weights are relative to exp(peak) of the step. */

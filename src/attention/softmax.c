@@ -14,12 +14,12 @@ void hs_softmax_begin(hs_softmax *s, float *out, int group, int head_dim) {
     }
 }
 
-void hs_softmax_raise(hs_softmax *s, int g, float peak, int head_dim) {
-    if (!(peak > s->peak[g])) return;
-    float factor = s->mass[g] > 0 ? expf(s->peak[g] - peak) : 0;
-    s->peak[g] = peak;
-    s->mass[g] *= factor;
-    for (int i = 0; i < head_dim; i++) s->out[g * head_dim + i] *= factor;
+void hs_raise_peak(float higher, float *peak, float *mass, float *out, int head_dim) {
+    if (!(higher > *peak)) return;
+    float factor = *mass > 0 ? expf(*peak - higher) : 0;
+    *peak = higher;
+    *mass *= factor;
+    for (int i = 0; i < head_dim; i++) out[i] *= factor;
 }
 
 void hs_exact_logits(const hs_queries *q, const hs_kv *kv, int first, int n, const hs_attention_params *p, float *out, int out_stride) {

@@ -16,8 +16,13 @@ typedef struct {
 
 void hs_softmax_begin(hs_softmax *s, float *out, int group, int head_dim);
 
-/* Makes room for logits up to `peak` of query g: rescales what was added under a lower peak. */
-void hs_softmax_raise(hs_softmax *s, int g, float peak, int head_dim);
+/* Makes room for logits up to `higher`: rescales the mass and the output [head_dim] that were added under a lower peak. */
+void hs_raise_peak(float higher, float *peak, float *mass, float *out, int head_dim);
+
+/* The same for query g of a running softmax. */
+static inline void hs_softmax_raise(hs_softmax *s, int g, float peak, int head_dim) {
+    hs_raise_peak(peak, &s->peak[g], &s->mass[g], s->out + g * head_dim, head_dim);
+}
 
 /* Adds own keys first..end-1 of one cache (not its parents'), exactly. */
 void hs_softmax_keys(hs_softmax *s, const hs_queries *q, const hs_kv *kv, int first, int end, const hs_attention_params *p);
@@ -31,5 +36,8 @@ void hs_softmax_finish(hs_softmax *s, int group, int head_dim);
 /* The hsr form of hs_attend_decode(), for contexts long enough to have sealed leaves. */
 void hs_attend_hsr(const hs_kv *kv, const hs_queries *q, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, void *scratch);
 size_t hs_attend_hsr_scratch_bytes(int group, int capacity);
+
+/* Scratch of hs_attend_block(). */
+size_t hs_attend_block_scratch_bytes(int head_dim, int group, int max_block);
 
 #endif

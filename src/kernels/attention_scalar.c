@@ -1,13 +1,9 @@
 /* Scalar references of the attention kernels, and the preparation of queries. */
 #include "kernels/attention.h"
 
-#include <math.h>
+#include "kernels/even_odd.h"
 
-/* Place of dim i in an array that meets the even and odd bytes of a key vector. */
-static int even_odd_place(int i) {
-    static const int place[4] = {0, 2, 1, 3};
-    return (i & ~3) + place[i & 3];
-}
+#include <math.h>
 
 void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_dim, float scale) {
     q->group = group;
@@ -23,9 +19,9 @@ void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_di
         int32_t wide_sum = 0, narrow_sum = 0;
         for (int i = 0; i < head_dim; i++) {
             int w = (int)rintf(q->rows[g][i] * wide), n = (int)rintf(q->rows[g][i] * narrow);
-            q->wide[g][even_odd_place(i)] = (int16_t)w;
+            q->wide[g][hs_even_odd_place(i)] = (int16_t)w;
             q->narrow[g][i] = (int8_t)n;
-            q->narrow_wide[g][even_odd_place(i)] = (int16_t)n;
+            q->narrow_wide[g][hs_even_odd_place(i)] = (int16_t)n;
             wide_sum += w;
             narrow_sum += n;
         }
@@ -49,7 +45,7 @@ void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t
             double sum = 0;
             for (int dim = 0; dim < q->head_dim; dim++) {
                 int key = (nibble(high, q->head_dim, i, dim) << 4 | nibble(low, q->head_dim, i, dim)) - 128;
-                sum += (double)q->wide[g][even_odd_place(dim)] * key;
+                sum += (double)q->wide[g][hs_even_odd_place(dim)] * key;
             }
             out[g * out_stride + i] = (float)(sum * (double)q->wide_scale[g]) * k_scale[i];
         }

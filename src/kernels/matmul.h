@@ -3,8 +3,8 @@
  *
  * Quantised weights meet activations quantised per token and block of 32 to 16 bits: x = scale * q, |q| <= 32767. With
  * weight = d*u + m a block contributes scale * (d * sum(u*q) + m * sum(q)), the first sum in exact integers
- * (32 * 255 * 32767 < 2^31). Eight bits, as in llama.cpp, would add noise of KL 0.002 to SmolLM2's output, more than the
- * sparse attention may: a rounding that differs in one layer changes every rounding in the next.
+ * (32 * 255 * 32767 < 2^31). With eight bits, evaluating the same keys of SmolLM2 in another order moved its output by
+ * KL 0.002, as much as sparse attention may: a rounding that differs in one layer changes roundings in the next.
  */
 #ifndef HS_KERNELS_MATMUL_H
 #define HS_KERNELS_MATMUL_H

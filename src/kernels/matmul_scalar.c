@@ -1,5 +1,6 @@
 /* Scalar references of the matrix products, and the activation layout shared with the SIMD forms. */
 #include "base/hs.h"
+#include "kernels/even_odd.h"
 #include "kernels/matmul.h"
 
 #include <math.h>
@@ -15,14 +16,8 @@ void hs_act_bind(hs_act *a, void *buffer, int cols, int n_tokens) {
     a->q = (int16_t *)(void *)(a->meta + (size_t)a->n_blocks * (size_t)n_tokens);
 }
 
-/* Place of element k among the stored integers of its block. */
-static int act_place(int k) {
-    static const int even_odd[4] = {0, 2, 1, 3};
-    return (k & ~3) + even_odd[k & 3];
-}
-
 int hs_act_value(const hs_act *a, int block, int token, int k) {
-    return a->q[((size_t)block * (size_t)a->n_tokens + (size_t)token) * HS_BLOCK + (size_t)act_place(k)];
+    return a->q[((size_t)block * (size_t)a->n_tokens + (size_t)token) * HS_BLOCK + (size_t)hs_even_odd_place(k)];
 }
 
 void hs_act_quantize_scalar(const float *x, int x_stride, hs_act *a) {
@@ -37,7 +32,7 @@ void hs_act_quantize_scalar(const float *x, int x_stride, hs_act *a) {
             for (int k = 0; k < HS_BLOCK; k++) {
                 int q = (int)rintf(block[k] * inverse);
                 sums[k / 16] += q;
-                a->q[at * HS_BLOCK + (size_t)act_place(k)] = (int16_t)q;
+                a->q[at * HS_BLOCK + (size_t)hs_even_odd_place(k)] = (int16_t)q;
             }
             a->meta[at] = (hs_act_meta){largest / 32767 * 0x1p112f, (float)(sums[0] + sums[1]), {(float)sums[0], (float)sums[1]}};
         }

@@ -65,8 +65,8 @@ static inline int hs_kv_length(const hs_kv *kv) {
 void hs_kv_append(hs_kv *kv, const float *k, const float *v, int stride, int n);
 
 /*
- * Seals whole chunks while more than HS_CHUNK + HS_KV_RECENT keys are unsealed. Amortised over the chunk's keys:
- * log2(HS_CHUNK / HS_LEAF) levels of power iteration, about 20 passes over the chunk.
+ * Seals whole chunks while more than HS_CHUNK + HS_KV_RECENT keys are unsealed. A chunk costs
+ * log2(HS_CHUNK / HS_LEAF) levels of power iteration, about ten passes over its keys each.
  */
 void hs_kv_seal(hs_kv *kv, void *scratch);
 size_t hs_kv_seal_scratch_bytes(int head_dim);

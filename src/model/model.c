@@ -134,11 +134,8 @@ static int widen_vector(hs_tensor *t) {
 static int finish_tensor(hs_model *m, int slot, int layer) {
     hs_tensor *t = find(m, slot, layer);
     shape want = slot_shape(&m->config, slot);
-    if (t->pack == HS_PACK_NONE) {
-        if (!want.required) return HS_OK;
-        return hs_error_text(HS_ERR_STATE, slot_names[slot]);
-    }
-    if (t->rows_loaded != t->rows) return hs_error_set(HS_ERR_STATE, slot_names[slot], t->rows_loaded, t->rows);
+    if (t->pack == HS_PACK_NONE && !want.required) return HS_OK;
+    if (t->rows_loaded != want.rows) return hs_error_set(HS_ERR_STATE, slot_names[slot], t->rows_loaded, want.rows);
     return want.rows == 1 ? widen_vector(t) : HS_OK;
 }
 

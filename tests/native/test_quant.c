@@ -142,6 +142,11 @@ static void test_float_rows(void) {
         double error = 0;
         for (int i = 0; i < TOKENS; i++) error = fmax(error, fabs((double)(y[i] - want[i])));
         ok(status == 0 && error < 1e-3, "float type %d: error %.1e", float_types[t], error);
+        float reference[TOKENS];
+        hs_matmul_float_row_scalar(&w, 0, x, COLS, TOKENS, reference, 1);
+        double apart = 0;
+        for (int i = 0; i < TOKENS; i++) apart = fmax(apart, fabs((double)(reference[i] - want[i])));
+        ok(apart < 1e-5, "float type %d: the scalar reference, error %.1e", float_types[t], apart);
         free(row);
         hs_tensor_free(&w);
     }

@@ -98,6 +98,8 @@ test('inspect, tokenize, logits and perplexity', async () => {
 test('bad input is one line on stderr and status 1', async () => {
   const cases = [
     [['generate', '--model', '/nonexistent.gguf', '--prompt', 'a'], /cannot open/],
+    [['tokenize', '--model', 'http://127.0.0.1:9/model.gguf', '--text', 'a'], /cannot reach http:\/\/127\.0\.0\.1:9/],
+    [['compare', '--model', model, '--prompt-file', CLI, '--question', 'a', '--ctx', '90'], /no room for the document/],
     [['generate', '--model', model], /--prompt/],
     [['generate', '--model', model, '--prompt', 'a', '--threads', '3'], /threads must be 1/],
     [['generate', '--model', model, '--prompt', 'a', '--attention', 'magic'], /magic/],

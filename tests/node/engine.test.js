@@ -68,7 +68,7 @@ test('logits agree with native llama.cpp over 200 positions', async (t) => {
       same += compared.sameTop ? 1 / ids.length : 0;
     }
     t.diagnostic(`kv ${kv}: mean KL ${kl.toFixed(5)}, top-1 ${(100 * same).toFixed(1)} %`);
-    // llama.cpp rounds activations to 8 bits, which by itself moves its distributions by about this much (kernels/matmul.h).
+    // Wider than the 0.002 and 97 % that are wanted. Activations have 8 bits in llama.cpp and 16 here (kernels/matmul.h), which may be why.
     assert.ok(kl < 0.005, `mean KL ${kl}`);
     assert.ok(same >= 0.95, `top-1 ${same}`);
     if (subject !== engine) subject.close();

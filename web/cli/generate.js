@@ -1,9 +1,7 @@
 /** `generate` and `compare`: answers, streamed, with their speed. */
+import { documentQuestion } from '../document-question.js';
 import { HalfspaceError } from '../errors.js';
 import { loadEngine, medianAndMin, printJson, progress, readText, round } from './common.js';
-
-/** Tokens left for the chat template around document and question. */
-const TEMPLATE_TOKENS = 96;
 
 /** @typedef {import('./common.js').ModelOptions} ModelOptions */
 
@@ -57,19 +55,14 @@ export async function generate(options) {
 export async function compare(options) {
   const document = await readText(options.promptFile);
   const engine = await loadEngine(options);
-  // The document takes what the context leaves after the question, the answer and the chat template.
-  const all = engine.tokenize(document);
-  const room = engine.ctx - options.maxTokens - engine.tokenize(options.question).length - TEMPLATE_TOKENS;
-  const shown = engine.detokenize(all.slice(0, room));
-  const messages = [{ role: 'user', content: `Read this text:\n\n${shown}\n\nQuestion: ${options.question}` }];
-  const ids = engine.chatTokens(messages);
+  const { ids, documentTokens } = documentQuestion(engine, document, options.question, { answerTokens: options.maxTokens });
   const bar = progress('prefill', 'tokens');
   // The last token belongs to the generations: its logits start the answer.
   const prefix = await engine.prefill(ids.slice(0, -1), { onPrefill: bar.update });
   bar.stop();
   const speed = round((prefix.length / prefix.prefillMs) * 1000);
   process.stdout.write(
-    `${engine.info.name}, ${engine.info.variant} SIMD, one thread\n${prefix.length} tokens of ${all.length} prefilled at ${speed} tokens/s\n\nQ: ${options.question}\n`,
+    `${engine.info.name}, ${engine.info.variant} SIMD, one thread\n${prefix.length} tokens of ${documentTokens} prefilled at ${speed} tokens/s\n\nQ: ${options.question}\n`,
   );
   /** @type {{mode: string, median: number, min: number, exact: string, tokens: number[]}[]} */
   const rows = [];

