@@ -37,6 +37,7 @@ static size_t lay_out(hs_kv *kv, uint8_t *slab) {
     kv->leaf_v_scale = carve(&c, leaves * sizeof(float));
     kv->leaf_spread = carve(&c, leaves * d);
     kv->leaf_spread_scale = carve(&c, leaves * sizeof(float));
+    kv->shared = carve(&c, sizeof(hs_kv));
     return c.used;
 }
 
@@ -44,16 +45,46 @@ static int round_capacity(int capacity) {
     return (capacity + HS_LEAF - 1) / HS_LEAF * HS_LEAF;
 }
 
-size_t hs_kv_bytes(int head_dim, int capacity, int type) {
-    hs_kv kv = {.head_dim = head_dim, .type = type, .capacity = round_capacity(capacity)};
-    return lay_out(&kv, NULL);
+/* How many of the parent's newest keys a child takes over. */
+static int copied_keys(const hs_kv *parent) {
+    int tail = hs_kv_length(parent) - hs_kv_least_length(parent);
+    return tail <= HS_KV_TAIL ? tail : 0;
+}
+
+static void copy_tail(hs_kv *kv, const hs_kv *parent, int from) {
+    size_t d = (size_t)kv->head_dim, at = (size_t)from, n = (size_t)round_capacity(kv->count);
+    memcpy(kv->k_high, parent->k_high + at * d / 2, n * d / 2);
+    memcpy(kv->k_scale, parent->k_scale + at, n * sizeof(float));
+    if (kv->type == HS_KV_Q8) {
+        memcpy(kv->k_low, parent->k_low + at * d / 2, n * d / 2);
+        memcpy(kv->v, parent->v + at * d, n * d);
+        memcpy(kv->v_scale, parent->v_scale + at, n * sizeof(float));
+    } else {
+        memcpy(kv->k_rows, parent->k_rows + at * d, n * d * sizeof(float));
+        memcpy(kv->v_rows, parent->v_rows + at * d, n * d * sizeof(float));
+    }
 }
 
 void hs_kv_init(hs_kv *kv, void *slab, int head_dim, int capacity, int type, const hs_kv *parent) {
-    *kv = (hs_kv){.parent = parent, .head_dim = head_dim, .type = type, .capacity = round_capacity(capacity)};
-    kv->base = parent ? hs_kv_length(parent) : 0;
-    kv->sealed_from = kv->sealed_to = parent ? 0 : HS_LEAF;
+    int copied = parent ? copied_keys(parent) : 0;
+    *kv = (hs_kv){.head_dim = head_dim, .type = type, .capacity = round_capacity(capacity + (parent ? HS_KV_TAIL : 0))};
     lay_out(kv, slab);
+    if (parent && parent->count > copied) {
+        *kv->shared = *parent;
+        kv->shared->count -= copied;
+        kv->parent = kv->shared;
+    } else if (parent) {
+        kv->parent = parent->parent;
+    }
+    kv->base = kv->parent ? hs_kv_length(kv->parent) : 0;
+    kv->sealed_from = kv->sealed_to = kv->parent ? 0 : HS_LEAF;
+    kv->count = copied;
+    if (copied > 0) copy_tail(kv, parent, parent->count - copied);
+}
+
+size_t hs_kv_bytes(int head_dim, int capacity, int type, int continues) {
+    hs_kv kv = {.head_dim = head_dim, .type = type, .capacity = round_capacity(capacity + (continues ? HS_KV_TAIL : 0))};
+    return lay_out(&kv, NULL);
 }
 
 /* int8 with one scale; all zero for a zero row. */
@@ -127,12 +158,12 @@ void hs_kv_value(const hs_kv *kv, int i, float *out) {
     }
 }
 
-int hs_kv_truncate(hs_kv *kv, int length) {
-    int own = length - kv->base;
-    int sealed = kv->sealed_to > kv->sealed_from ? kv->sealed_to : 0;
-    if (own < sealed || own > kv->count) return -1;
-    kv->count = own;
-    return 0;
+int hs_kv_least_length(const hs_kv *kv) {
+    return kv->base + (kv->sealed_to > kv->sealed_from ? kv->sealed_to : 0);
+}
+
+void hs_kv_truncate(hs_kv *kv, int length) {
+    kv->count = length - kv->base;
 }
 
 /* Scratch of one sealing. */

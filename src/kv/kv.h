@@ -26,7 +26,8 @@ enum { HS_KV_Q8 = 0,
 enum {
     HS_LEAF = 16,     /* keys per leaf */
     HS_CHUNK = 128,   /* keys sealed together */
-    HS_KV_RECENT = 32 /* newest keys that always stay in the window */
+    HS_KV_RECENT = 32, /* newest keys that always stay in the window */
+    HS_KV_TAIL = HS_LEAF + HS_CHUNK + HS_KV_RECENT /* more keys than a sealed cache ever has unsealed */
 };
 
 typedef struct hs_kv {
@@ -48,12 +49,17 @@ typedef struct hs_kv {
     float *leaf_k_scale, *leaf_v_scale;
     int8_t *leaf_spread; /* [capacity/HS_LEAF][head_dim] variance of its keys per dim, 0..127 times its scale */
     float *leaf_spread_scale;
+    struct hs_kv *shared; /* where `parent` points: the parent as it was, without the keys that were copied */
 } hs_kv;
 
-/* Bytes of the slab for `capacity` keys of its own, a multiple of HS_ALIGN. */
-size_t hs_kv_bytes(int head_dim, int capacity, int type);
+/* Bytes of the slab for `capacity` keys of its own, a multiple of HS_ALIGN; `continues` when it will have a parent. */
+size_t hs_kv_bytes(int head_dim, int capacity, int type, int continues);
 
-/* Lays an empty cache over a slab of hs_kv_bytes(). With a parent, continues the parent's keys; the parent must not change. */
+/*
+ * Lays an empty cache over a slab of hs_kv_bytes(). With a parent it continues the parent's keys, and the parent must not
+ * change: the sealed ones are shared; the unsealed ones, at most HS_KV_TAIL unless the parent never seals, are copied, so
+ * that a chain of caches has one window only. The copies count as keys of its own beside `capacity`.
+ */
 void hs_kv_init(hs_kv *kv, void *slab, int head_dim, int capacity, int type, const hs_kv *parent);
 
 /* Keys held, the parents' included. */
@@ -71,8 +77,11 @@ void hs_kv_append(hs_kv *kv, const float *k, const float *v, int stride, int n);
 void hs_kv_seal(hs_kv *kv, void *scratch);
 size_t hs_kv_seal_scratch_bytes(int head_dim);
 
-/* Keeps the first `length` keys. 0, or -1 when that would cut into sealed or the parent's keys; then nothing changes. */
-int hs_kv_truncate(hs_kv *kv, int length);
+/* The fewest keys hs_kv_truncate() can leave: it cannot cut into sealed or shared keys. */
+int hs_kv_least_length(const hs_kv *kv);
+
+/* Keeps the first `length` keys, hs_kv_least_length() to hs_kv_length(). */
+void hs_kv_truncate(hs_kv *kv, int length);
 
 /* The stored key or value of own index i, as f32[head_dim]. */
 void hs_kv_key(const hs_kv *kv, int i, float *out);

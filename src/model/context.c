@@ -17,7 +17,7 @@ static layout context_layout(const hs_model *m, int capacity, int kv_type, const
     layout l;
     l.head = hs_align_up(sizeof(hs_context));
     l.kv_table = hs_align_up(caches * sizeof(hs_kv));
-    l.slab_each = hs_kv_bytes(c->head_dim, capacity, kv_type);
+    l.slab_each = hs_kv_bytes(c->head_dim, capacity, kv_type, parent != NULL);
     l.slab = caches * l.slab_each;
     size_t attention = hs_attention_scratch_bytes(c->head_dim, c->n_heads / c->n_kv_heads, capacity + (parent ? parent->length : 0), HS_BATCH);
     size_t sealing = hs_kv_seal_scratch_bytes(c->head_dim);
@@ -85,11 +85,10 @@ int hs_context_delete(hs_context *c) {
 int hs_context_cut(hs_context *c, int n) {
     if (c->children > 0) return hs_error_set(HS_ERR_STATE, "context is the prefix of live contexts", c->children, 0);
     if (n < 0 || n > c->length) return hs_error_set(HS_ERR_ARGUMENT, "tokens to keep", n, c->length);
-    int caches = c->model->config.n_layers * c->model->config.n_kv_heads;
-    /* The caches of every head seal at the same lengths: if the first can be cut, all can. */
-    for (int i = 0; i < caches; i++) {
-        if (hs_kv_truncate(&c->kv[i], n) != 0) return hs_error_set(HS_ERR_STATE, "cannot cut into sealed or shared keys: tokens to keep", n, c->length);
-    }
+    int caches = c->model->config.n_layers * c->model->config.n_kv_heads, least = c->parent ? c->parent->length : 0;
+    for (int i = 0; i < caches; i++) least = hs_max(least, hs_kv_least_length(&c->kv[i]));
+    if (n < least) return hs_error_set(HS_ERR_STATE, "cannot cut into sealed or shared keys: tokens to keep", n, least);
+    for (int i = 0; i < caches; i++) hs_kv_truncate(&c->kv[i], n);
     c->length = n;
     return HS_OK;
 }
