@@ -130,7 +130,7 @@ const float *abi_logits(const hs_context *c) {
     return c->model->logits_owner == c ? c->model->logits : NULL;
 }
 
-/* Words: i mode (0 dense, 1 hsr), f theta, f leaf_theta, i far_field, i dense_below; 0 means the default. */
+/* Words: i mode (0 dense, 1 hsr), f theta, f leaf_theta, i far_field, i dense_below, f value_theta; 0 means the default. */
 EXPORT(hs_attention_set)
 int32_t abi_attention_set(hs_context *c, const uint32_t *words) {
     hs_attention_params p = c->params;
@@ -139,15 +139,17 @@ int32_t abi_attention_set(hs_context *c, const uint32_t *words) {
     memcpy(&p.leaf_theta, &words[2], 4);
     p.far_field = (int)words[3];
     p.dense_below = (int)words[4];
+    memcpy(&p.value_theta, &words[5], 4);
     if (p.mode < 0 || p.mode > 1) return hs_error_set(HS_ERR_ARGUMENT, "attention mode", p.mode, 1);
     if (!(p.theta >= 0 && p.theta <= 1)) return hs_error_set(HS_ERR_ARGUMENT, "theta", (double)p.theta, 1);
     if (!(p.leaf_theta >= 0 && p.leaf_theta <= 1)) return hs_error_set(HS_ERR_ARGUMENT, "leaf_theta", (double)p.leaf_theta, 1);
+    if (!(p.value_theta >= 0 && p.value_theta <= 1)) return hs_error_set(HS_ERR_ARGUMENT, "value_theta", (double)p.value_theta, 1);
     if (p.dense_below < 0) return hs_error_set(HS_ERR_ARGUMENT, "dense_below", p.dense_below, 0);
     c->params = p;
     return HS_OK;
 }
 
-/* f64 words, summed since the last reset: keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, massExact, queries. */
+/* f64 words, summed since the last reset: keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, massExact, queries, keysValued. */
 EXPORT(hs_attention_stats)
 const double *abi_attention_stats(const hs_context *c) {
     enum { WORDS = sizeof(hs_attention_stats) / sizeof(double) };

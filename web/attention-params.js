@@ -7,6 +7,7 @@ const WORDS = 16;
  * @typedef {object} AttentionOptions
  * @property {'dense' | 'hsr'} [mode] default hsr
  * @property {number} [theta] a key is evaluated exactly when its estimated share of the softmax mass reaches this, 0..1
+ * @property {number} [valueTheta] a screened key gives its own value its estimated weight when that share reaches this, 0..1
  * @property {number} [leafTheta] a leaf of 16 keys is screened when its share may reach this, 0..1
  * @property {boolean} [farField] keys that are not reported act through their leaf's mean value; default true
  * @property {number} [denseBelow] contexts shorter than this many tokens are dense
@@ -21,6 +22,7 @@ export function attentionParams(options = {}) {
     mode = 'hsr',
     theta = 0,
     leafTheta = 0,
+    valueTheta = 0,
     farField = true,
     denseBelow = 0,
   } = typeof options === 'string' ? { mode: options } : options;
@@ -30,7 +32,7 @@ export function attentionParams(options = {}) {
       value: mode,
       limit: 'dense, hsr',
     });
-  for (const [field, value] of Object.entries({ theta, leafTheta })) {
+  for (const [field, value] of Object.entries({ theta, leafTheta, valueTheta })) {
     if (!(value >= 0 && value <= 1))
       throw new HalfspaceError('bad-argument', `attention.${field} must be between 0 and 1`, {
         field: `attention.${field}`,
@@ -50,5 +52,6 @@ export function attentionParams(options = {}) {
   view.setFloat32(8, leafTheta, true);
   view.setInt32(12, farField ? 1 : 0, true);
   view.setInt32(16, denseBelow, true);
+  view.setFloat32(20, valueTheta, true);
   return { mode, words: new Uint8Array(view.buffer) };
 }

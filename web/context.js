@@ -10,9 +10,11 @@ const KV_TYPES = { q8: 0, f32: 1 };
  * @property {number} keysVisible
  * @property {number} keysScreened
  * @property {number} keysExact
+ * @property {number} keysValued keys that gave their own value a weight estimated from 4 bits
  * @property {number} leavesTotal
  * @property {number} leavesOpened
  * @property {number} exactFraction keysExact / keysVisible
+ * @property {number} valuedFraction keysValued / keysVisible
  * @property {number} massExact mean share of the softmax mass that was evaluated exactly
  */
 
@@ -112,15 +114,17 @@ export class Context {
 
   /** @returns {AttentionStats} */
   stats() {
-    const words = new Float64Array(this.wasm.memory.buffer, this.wasm.exports.hs_attention_stats(this.pointer) >>> 0, 7);
-    const [keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, mass, queries] = words;
+    const words = new Float64Array(this.wasm.memory.buffer, this.wasm.exports.hs_attention_stats(this.pointer) >>> 0, 8);
+    const [keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, mass, queries, keysValued] = words;
     return {
       keysVisible,
       keysScreened,
       keysExact,
+      keysValued,
       leavesTotal,
       leavesOpened,
       exactFraction: keysVisible > 0 ? keysExact / keysVisible : 1,
+      valuedFraction: keysVisible > 0 ? keysValued / keysVisible : 0,
       massExact: queries > 0 ? mass / queries : 1,
     };
   }

@@ -24,16 +24,22 @@ typedef struct {
     int *slot;    /* [n] place among the screened leaves, or -1 for a closed leaf */
 } part_leaves;
 
+/* Keys that are to add their own values. */
 typedef struct {
-    hs_queries squares;                  /* rows are squared: <squares, variance> is the variance of <q,k> */
-    float *mass, *spread;                /* [group][leaves] */
-    float *screened;                     /* [group][leaves * HS_LEAF] logits, then weights, of opened leaves by slot */
-    int *slot;                           /* [leaves] */
-    int reported[HS_RUN];                /* own indices of keys waiting for exact evaluation */
+    int n, key[HS_RUN];                  /* own indices */
     float covered[HS_MAX_GROUP][HS_RUN]; /* weight that the leaf's mean value will give to their values */
+    float weight[HS_MAX_GROUP][HS_RUN];  /* estimated weight */
+} waiting;
+
+typedef struct {
+    hs_queries squares;   /* rows are squared: <squares, variance> is the variance of <q,k> */
+    float *mass, *spread; /* [group][leaves] */
+    float *screened;      /* [group][leaves * HS_LEAF] logits, then weights, of opened leaves by slot */
+    int *slot;            /* [leaves] */
+    waiting reported, valued;
     float peak[HS_MAX_GROUP], total[HS_MAX_GROUP];
-    float covered_mass[HS_MAX_GROUP]; /* sum of all that was covered: not part of the softmax mass */
-    int leaves, opened;               /* all sealed leaves, rounded up to 4: the stride; leaves screened so far */
+    float far_mass[HS_MAX_GROUP]; /* estimated weight of all keys that are not evaluated exactly, closed leaves left out */
+    int leaves, opened;           /* all sealed leaves, rounded up to 4: the stride; leaves screened so far */
 } step;
 
 size_t hs_attend_hsr_scratch_bytes(int group, int capacity) {
@@ -107,29 +113,46 @@ static void weigh_step(const hs_queries *q, hs_softmax *s, step *t, int leaves) 
     }
 }
 
-/*
- * Evaluates the waiting keys exactly, values included. The far field spreads a leaf's weight over its mean value, in which
- * the reported keys have their part: that part is taken back here, so that the rest gets the mean of the rest.
- */
-static void evaluate(const hs_queries *q, const hs_kv *kv, const hs_attention_params *p, hs_softmax *s, step *t, int n) {
-    int d = kv->head_dim;
+/* Adds the values of waiting keys under the weights in s->logits, less what the leaves' mean values will give to them. */
+static void add_values(const hs_queries *q, const hs_kv *kv, const hs_attention_params *p, hs_softmax *s, const step *t, const waiting *w) {
+    for (int g = 0; p->far_field && g < q->group; g++) {
+        float factor = expf(t->peak[g] - s->peak[g]);
+        for (int j = 0; j < w->n; j++) s->logits[g * HS_RUN + j] -= w->covered[g][j] * factor;
+    }
+    if (kv->type == HS_KV_F32)
+        hs_accumulate_f32(s->logits, HS_RUN, kv->v_rows, w->key, w->n, q->group, kv->head_dim, s->out);
+    else
+        hs_accumulate_i8(s->logits, HS_RUN, kv->v, kv->v_scale, w->key, w->n, q->group, kv->head_dim, s->out);
+}
+
+/* Evaluates the reported keys exactly. */
+static void add_reported(const hs_queries *q, const hs_kv *kv, const hs_attention_params *p, hs_softmax *s, step *t) {
+    const waiting *w = &t->reported;
     float four[HS_MAX_GROUP * 4];
-    for (int j = 0; j < n; j++) {
+    if (w->n == 0) return;
+    for (int j = 0; j < w->n; j++) {
         /* Keys are stored by fours: neighbours come out of one product. */
-        if (j == 0 || t->reported[j] / 4 != t->reported[j - 1] / 4) hs_exact_logits(q, kv, t->reported[j] & ~3, 4, p, four, 4);
-        for (int g = 0; g < q->group; g++) s->logits[g * HS_RUN + j] = four[g * 4 + t->reported[j] % 4];
+        if (j == 0 || w->key[j] / 4 != w->key[j - 1] / 4) hs_exact_logits(q, kv, w->key[j] & ~3, 4, p, four, 4);
+        for (int g = 0; g < q->group; g++) s->logits[g * HS_RUN + j] = four[g * 4 + w->key[j] % 4];
     }
     for (int g = 0; g < q->group; g++) {
         float *logits = s->logits + g * HS_RUN;
-        hs_softmax_raise(s, g, hs_max_f32(logits, n), d);
-        s->mass[g] += hs_exp_sum(logits, n, s->peak[g]);
-        float factor = expf(t->peak[g] - s->peak[g]);
-        for (int j = 0; p->far_field && j < n; j++) logits[j] -= t->covered[g][j] * factor;
+        hs_softmax_raise(s, g, hs_max_f32(logits, w->n), kv->head_dim);
+        s->mass[g] += hs_exp_sum(logits, w->n, s->peak[g]);
     }
-    if (kv->type == HS_KV_F32)
-        hs_accumulate_f32(s->logits, HS_RUN, kv->v_rows, t->reported, n, q->group, d, s->out);
-    else
-        hs_accumulate_i8(s->logits, HS_RUN, kv->v, kv->v_scale, t->reported, n, q->group, d, s->out);
+    add_values(q, kv, p, s, t, w);
+    t->reported.n = 0;
+}
+
+/* Gives the valued keys their estimated weights. */
+static void add_valued(const hs_queries *q, const hs_kv *kv, const hs_attention_params *p, hs_softmax *s, step *t) {
+    const waiting *w = &t->valued;
+    for (int g = 0; g < q->group; g++) {
+        float factor = expf(t->peak[g] - s->peak[g]);
+        for (int j = 0; j < w->n; j++) s->logits[g * HS_RUN + j] = w->weight[g][j] * factor;
+    }
+    if (w->n > 0) add_values(q, kv, p, s, t, w);
+    t->valued.n = 0;
 }
 
 /*
@@ -156,43 +179,70 @@ static unsigned reported_keys(const hs_queries *q, const float *k_scale, const f
     return hits;
 }
 
+/* Puts the keys of a leaf whose bits are set into the queue; mean [g] is what the leaf's mean value will give to each. */
+static void enqueue(waiting *w, int group, unsigned bits, int first, const float *weight, size_t stride, const float *mean) {
+    for (; bits; bits &= bits - 1, w->n++) {
+        int i = __builtin_ctz(bits);
+        w->key[w->n] = first + i;
+        for (int g = 0; g < group; g++) {
+            w->covered[g][w->n] = mean[g];
+            w->weight[g][w->n] = weight[(size_t)g * stride + (size_t)i];
+        }
+    }
+}
+
 /*
- * Reports the keys of opened leaves above the threshold. The weight of a leaf's other keys becomes its far field: `mass`
- * holds what its mean value is to be multiplied by, which counts the reported keys as if they had the mean weight.
+ * Sorts the keys of opened leaves by their estimated weights: reported, valued, or left to the leaf's mean value. That
+ * value contains all keys of the leaf, so it is given the mean weight of the left ones for each key, and the reported and
+ * the valued ones take their part back: the rest gets the mean of the rest. `mass` becomes the weight of the mean value.
  */
-static void report(const hs_queries *q, const part_leaves *l, const hs_attention_params *p, const float *threshold, hs_softmax *s, step *t, hs_attention_stats *stats) {
+static void report(const hs_queries *q, const part_leaves *l, const hs_attention_params *p, const float *theta, const float *value_theta, hs_softmax *s, step *t, hs_attention_stats *stats) {
     size_t stride = (size_t)t->leaves * HS_LEAF;
-    int waiting = 0;
+    t->reported.n = t->valued.n = 0;
     for (int j = 0; j < l->n; j++) {
         if (l->slot[j] < 0) continue;
         const float *weight = t->screened + (size_t)l->slot[j] * HS_LEAF;
-        unsigned hits = reported_keys(q, l->kv->k_scale + (l->first + j) * HS_LEAF, weight, stride, threshold);
-        int n = __builtin_popcount(hits);
-        if (waiting + n > HS_RUN) {
-            evaluate(q, l->kv, p, s, t, waiting);
-            waiting = 0;
+        int first = (l->first + j) * HS_LEAF;
+        unsigned hits = reported_keys(q, l->kv->k_scale + first, weight, stride, theta), valued = 0;
+        for (int g = 0; p->far_field && g < q->group; g++) {
+            const float *w = weight + (size_t)g * stride;
+            if (hs_max_f32(w, HS_LEAF) < value_theta[g]) continue;
+            for (int i = 0; i < HS_LEAF; i++) valued |= (unsigned)(w[i] >= value_theta[g]) << i;
         }
+        valued &= ~hits;
+        int left = HS_LEAF - __builtin_popcount(hits | valued);
+        float mean[HS_MAX_GROUP];
         for (int g = 0; g < q->group; g++) {
-            float far = 0;
-            for (int i = 0; i < HS_LEAF; i++) far += hits >> i & 1 ? 0 : weight[(size_t)g * stride + (size_t)i];
-            float mean = n < HS_LEAF ? far / (float)(HS_LEAF - n) : 0;
-            for (int i = 0; i < n; i++) t->covered[g][waiting + i] = mean;
-            l->mass[g * t->leaves + j] = mean * HS_LEAF;
-            t->covered_mass[g] += mean * (float)n;
+            const float *w = weight + (size_t)g * stride;
+            float far = 0, rest = 0;
+            for (int i = 0; i < HS_LEAF; i++) {
+                far += hits >> i & 1 ? 0 : w[i];
+                rest += (hits | valued) >> i & 1 ? 0 : w[i];
+            }
+            mean[g] = left > 0 ? rest / (float)left : 0;
+            l->mass[g * t->leaves + j] = mean[g] * HS_LEAF;
+            t->far_mass[g] += far;
         }
-        for (int i = 0; i < HS_LEAF; i++) {
-            if (hits >> i & 1) t->reported[waiting++] = (l->first + j) * HS_LEAF + i;
-        }
-        stats->keys_exact += n;
+        if (t->reported.n > HS_RUN - HS_LEAF) add_reported(q, l->kv, p, s, t);
+        if (t->valued.n > HS_RUN - HS_LEAF) add_valued(q, l->kv, p, s, t);
+        enqueue(&t->reported, q->group, hits, first, weight, stride, mean);
+        enqueue(&t->valued, q->group, valued, first, weight, stride, mean);
+        stats->keys_exact += __builtin_popcount(hits);
+        stats->keys_valued += __builtin_popcount(valued);
     }
-    if (waiting > 0) evaluate(q, l->kv, p, s, t, waiting);
+    add_reported(q, l->kv, p, s, t);
+    add_valued(q, l->kv, p, s, t);
 }
 
+/* Gives the leaves' mean values their weights; the mass of closed leaves joins the softmax mass. */
 static void add_far_field(const hs_queries *q, const part_leaves *l, hs_softmax *s, const step *t) {
     size_t at = (size_t)l->first * (size_t)q->head_dim;
     for (int g = 0; g < q->group; g++) {
         float *mass = l->mass + g * t->leaves, factor = expf(t->peak[g] - s->peak[g]);
-        for (int j = 0; j < l->n; j++) s->mass[g] += mass[j] *= factor;
+        for (int j = 0; j < l->n; j++) {
+            mass[j] *= factor;
+            s->mass[g] += l->slot[j] < 0 ? mass[j] : 0;
+        }
     }
     hs_accumulate_i8(l->mass, t->leaves, l->kv->leaf_v + at, l->kv->leaf_v_scale + l->first, NULL, l->n, q->group, q->head_dim, s->out);
 }
@@ -243,25 +293,27 @@ void hs_attend_hsr(const hs_kv *kv, const hs_queries *q, const hs_attention_para
         before += l.n;
     }
     weigh_step(q, s, t, leaves);
+    float value_theta[HS_MAX_GROUP];
     for (int g = 0; g < q->group; g++) {
         threshold[g] = theta * t->total[g];
-        t->covered_mass[g] = 0;
+        value_theta[g] = (p->value_theta > 0 ? p->value_theta : HS_VALUE_THETA) * t->total[g];
+        t->far_mass[g] = 0;
     }
     before = 0;
     for (const hs_kv *part = kv; part; part = part->parent) {
         part_leaves l = leaves_of(part, t, before);
-        report(q, &l, p, threshold, s, t, stats);
+        report(q, &l, p, threshold, value_theta, s, t, stats);
         before += l.n;
     }
     float exact_log[HS_MAX_GROUP] = {0};
     for (int g = 0; g < q->group; g++) exact_log[g] = s->peak[g] + logf(s->mass[g]);
+    for (int g = 0; p->far_field && g < q->group; g++) s->mass[g] += t->far_mass[g] * expf(t->peak[g] - s->peak[g]);
     before = 0;
     for (const hs_kv *part = kv; p->far_field && part; part = part->parent) {
         part_leaves l = leaves_of(part, t, before);
         if (l.n > 0) add_far_field(q, &l, s, t);
         before += l.n;
     }
-    for (int g = 0; p->far_field && g < q->group; g++) s->mass[g] -= t->covered_mass[g] * expf(t->peak[g] - s->peak[g]);
     for (int g = 0; g < q->group; g++) stats->mass_exact += (double)expf(exact_log[g] - s->peak[g] - logf(s->mass[g]));
     stats->leaves_total += leaves;
     stats->leaves_opened += t->opened;

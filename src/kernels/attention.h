@@ -16,10 +16,10 @@
 typedef struct {
     int group, head_dim;
     float rows[HS_MAX_GROUP][HS_MAX_HEAD_DIM];   /* q * attention scale */
-    int16_t wide[HS_MAX_GROUP][HS_MAX_HEAD_DIM]; /* round(rows / wide_scale), |.| <= 32767; each four dims as 0, 2, 1, 3 */
+    int16_t wide[HS_MAX_GROUP][HS_MAX_HEAD_DIM]; /* round(R rows / wide_scale) (kernels/rotate.h), |.| <= 32767; each four dims as 0, 2, 1, 3 */
     float wide_scale[HS_MAX_GROUP];
     int32_t wide_offset[HS_MAX_GROUP];                  /* -128 * sum of wide: keys are stored as u = value + 128 */
-    int8_t narrow[HS_MAX_GROUP][HS_MAX_HEAD_DIM];       /* round(rows / narrow_scale), |.| <= 127, in order (relaxed SIMD) */
+    int8_t narrow[HS_MAX_GROUP][HS_MAX_HEAD_DIM];       /* round(R rows / narrow_scale), |.| <= 127, in order (relaxed SIMD) */
     int16_t narrow_wide[HS_MAX_GROUP][HS_MAX_HEAD_DIM]; /* the same as int16, each four dims as 0, 2, 1, 3 (SIMD128) */
     float screen_scale[HS_MAX_GROUP];                   /* 16 * narrow_scale: the weight of a high nibble */
     float screen_offset[HS_MAX_GROUP];                  /* narrow_scale * sum(narrow) * (7.5 - 128): low nibbles at their middle, and the offset of u */

@@ -2,6 +2,7 @@
 #include "kernels/attention.h"
 
 #include "kernels/even_odd.h"
+#include "kernels/rotate.h"
 
 #include <math.h>
 
@@ -9,16 +10,17 @@ void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_di
     q->group = group;
     q->head_dim = head_dim;
     for (int g = 0; g < group; g++, rows += head_dim) {
-        float largest = 0, squares = 0;
+        float rotated[HS_MAX_HEAD_DIM], largest = 0, squares = 0;
+        for (int i = 0; i < head_dim; i++) q->rows[g][i] = rows[i] * scale;
+        hs_rotate(q->rows[g], head_dim, rotated);
         for (int i = 0; i < head_dim; i++) {
-            float x = q->rows[g][i] = rows[i] * scale;
-            largest = fmaxf(largest, fabsf(x));
-            squares += x * x;
+            largest = fmaxf(largest, fabsf(rotated[i]));
+            squares += rotated[i] * rotated[i];
         }
         float wide = largest > 0 ? 32767 / largest : 0, narrow = largest > 0 ? 127 / largest : 0;
         int32_t wide_sum = 0, narrow_sum = 0;
         for (int i = 0; i < head_dim; i++) {
-            int w = (int)rintf(q->rows[g][i] * wide), n = (int)rintf(q->rows[g][i] * narrow);
+            int w = (int)rintf(rotated[i] * wide), n = (int)rintf(rotated[i] * narrow);
             q->wide[g][hs_even_odd_place(i)] = (int16_t)w;
             q->narrow[g][i] = (int8_t)n;
             q->narrow_wide[g][hs_even_odd_place(i)] = (int16_t)n;

@@ -2,6 +2,7 @@
 
 #include "base/hs.h"
 #include "hsr/tree.h"
+#include "kernels/rotate.h"
 
 #include <math.h>
 #include <string.h>
@@ -96,6 +97,12 @@ static float quantize_row(const float *x, int d, int8_t *out) {
     return largest / 127;
 }
 
+static float quantize_key(const float *k, int d, int8_t *out) {
+    float rotated[HS_MAX_HEAD_DIM];
+    hs_rotate(k, d, rotated);
+    return quantize_row(rotated, d, out);
+}
+
 /* Address of the nibble pair that holds dim `dim` of key i, and whether the dim is in its high nibble. */
 static size_t plane_at(int d, int i, int dim) {
     return (size_t)(i / 4) * 2 * (size_t)d + (size_t)(dim / 8) * 16 + (size_t)(i % 4) * 4 + (size_t)(dim % 4);
@@ -124,7 +131,7 @@ void hs_kv_append(hs_kv *kv, const float *k, const float *v, int stride, int n) 
     int8_t code[HS_MAX_HEAD_DIM];
     for (int t = 0; t < n; t++, k += stride, v += stride) {
         int i = kv->count++;
-        float scale = quantize_row(k, kv->head_dim, code);
+        float scale = quantize_key(k, kv->head_dim, code);
         put_key_code(kv, i, code, scale);
         if (kv->type == HS_KV_Q8) {
             kv->v_scale[i] = quantize_row(v, kv->head_dim, kv->v + (size_t)i * d);
@@ -149,6 +156,7 @@ void hs_kv_key(const hs_kv *kv, int i, float *out) {
     int8_t code[HS_MAX_HEAD_DIM];
     key_code(kv, i, code);
     for (int dim = 0; dim < kv->head_dim; dim++) out[dim] = kv->k_scale[i] * (float)code[dim];
+    hs_unrotate(out, kv->head_dim);
 }
 
 void hs_kv_value(const hs_kv *kv, int i, float *out) {
@@ -243,7 +251,7 @@ static void seal_chunk(hs_kv *kv, int first, const seal_scratch *s) {
         } else {
             memcpy(kv->k_rows + (size_t)to * d, s->keys + (size_t)from * d, d * sizeof(float));
             memcpy(kv->v_rows + (size_t)to * d, s->values + (size_t)from * d, d * sizeof(float));
-            quantize_row(s->keys + (size_t)from * d, kv->head_dim, code);
+            quantize_key(s->keys + (size_t)from * d, kv->head_dim, code);
             put_key_code(kv, to, code, s->scales[from]);
         }
     }

@@ -6,7 +6,8 @@
  * does not depend on the order of keys, so dense attention reads the same arrays and the same stored values as the index.
  * The first HS_LEAF keys of a conversation (the attention sink) and the newest keys (the window) are never sealed.
  *
- * Q8: a key is int8 with one f32 scale (its largest magnitude / 127), stored as u = value + 128 in two planes of nibbles,
+ * Q8: a key is rotated (kernels/rotate.h), then int8 with one f32 scale (its largest magnitude / 127), stored as
+ * u = value + 128 in two planes of nibbles,
  * so that the high plane alone is a 4-bit screen. Planes are tiles of 4 keys x 4 dims as in quant/tensor.h: group g of
  * four keys has 2*head_dim bytes per plane; byte vector p (16 bytes) holds dims 8p..8p+3 in its low and 8p+4..8p+7 in its
  * high nibbles; byte 4i+c of it is key i, dim c. A value is an int8 row with one scale.
@@ -24,9 +25,9 @@ enum { HS_KV_Q8 = 0,
        HS_KV_F32 = 1 };
 
 enum {
-    HS_LEAF = 16,     /* keys per leaf */
-    HS_CHUNK = 128,   /* keys sealed together */
-    HS_KV_RECENT = 32, /* newest keys that always stay in the window */
+    HS_LEAF = 16,                                  /* keys per leaf */
+    HS_CHUNK = 128,                                /* keys sealed together */
+    HS_KV_RECENT = 32,                             /* newest keys that always stay in the window */
     HS_KV_TAIL = HS_LEAF + HS_CHUNK + HS_KV_RECENT /* more keys than a sealed cache ever has unsealed */
 };
 
