@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 
-import { getLlama } from 'node-llama-cpp';
-
 import { compareDistributions } from '../../web/distributions.js';
 import { Engine, HalfspaceError } from '../../web/index.js';
+import { decodeModel } from './helpers/decode-model.js';
+import { llamaDistributions, meanDifference, ourDistributions } from './helpers/llama.js';
 import { modelPath } from './helpers/model.js';
+import { startLlama } from './helpers/tokenizer-oracle.js';
 
 const DOCUMENT = new URL('../../demo/documents/alice.txt', import.meta.url);
 /** @type {Engine} */
@@ -36,43 +37,30 @@ async function collect(pieces) {
   return all;
 }
 
-/** @param {number[]} ids next-token probabilities of llama.cpp at every position */
-async function oracle(ids) {
-  const llama = await getLlama({ gpu: false, build: 'never', logLevel: /** @type {any} */ ('error') });
-  const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 });
-  const context = await model.createContext({ contextSize: 512, threads: 2 });
-  const results = await context.getSequence().controlledEvaluate(ids.map((id) => [id, { generateNext: { probabilities: true } }]));
-  const rows = results.map((result) => {
-    const logits = new Float32Array(engine.config.vocab).fill(-Infinity);
-    for (const [id, p] of /** @type {any} */ (result).next.probabilities) logits[id] = Math.log(p);
-    return logits;
-  });
-  await llama.dispose();
-  return rows;
-}
-
 test('logits agree with native llama.cpp over 200 positions', async (t) => {
   const ids = engine.tokenize(text).slice(0, 200);
-  const expected = await oracle(ids);
+  const { vocab } = engine.config;
+  const llama = await startLlama();
+  const decoded = await llamaDistributions(llama, await decodeModel(path), ids, vocab);
+  const rounded = await llamaDistributions(llama, path, ids, vocab);
+  await llama.dispose();
+  const exact = await Engine.load(path, { kv: 'f32' });
+  const ours = { f32: await ourDistributions(exact, ids), q8: await ourDistributions(engine, ids) };
+  exact.close();
+  const report = (/** @type {string} */ name, /** @type {{kl: number, top1: number}} */ { kl, top1 }) =>
+    t.diagnostic(`${name}: mean KL ${kl.toFixed(5)}, top-1 ${(100 * top1).toFixed(1)} %`);
   for (const kv of /** @type {const} */ (['f32', 'q8'])) {
-    const subject = kv === 'q8' ? engine : await Engine.load(path, { kv });
-    const logits = await subject.logits(ids, { all: true });
-    let kl = 0;
-    let same = 0;
-    const vocab = subject.config.vocab;
-    for (let i = 0; i < ids.length; i++) {
-      const row = logits.subarray(i * vocab, (i + 1) * vocab);
-      const finite = expected[i].map((x) => Math.max(x, -80));
-      const compared = compareDistributions(finite, row);
-      kl += compared.kl / ids.length;
-      same += compared.sameTop ? 1 / ids.length : 0;
-    }
-    t.diagnostic(`kv ${kv}: mean KL ${kl.toFixed(5)}, top-1 ${(100 * same).toFixed(1)} %`);
-    // Wider than the 0.002 and 97 % that are wanted. Activations have 8 bits in llama.cpp and 16 here (kernels/matmul.h), which may be why.
-    assert.ok(kl < 0.005, `mean KL ${kl}`);
-    assert.ok(same >= 0.95, `top-1 ${same}`);
-    if (subject !== engine) subject.close();
+    const same = meanDifference(decoded, ours[kv]);
+    report(`kv ${kv} against llama.cpp on the decoded weights`, same);
+    assert.ok(same.kl < 0.002 && same.top1 >= 0.97, `kv ${kv}: ${JSON.stringify(same)}`);
   }
+  // On the quantised file llama.cpp rounds activations to 8 bits, which moves it by more than 0.002: from itself on the
+  // decoded weights, and from itself with another batch size. Ours may not add to that.
+  const noise = meanDifference(rounded, decoded);
+  const direct = meanDifference(rounded, ours.f32);
+  report('llama.cpp on the file against itself on the decoded weights', noise);
+  report('kv f32 against llama.cpp on the file', direct);
+  assert.ok(direct.kl < noise.kl + 2e-4, `${direct.kl}, noise ${noise.kl}`);
 });
 
 test('another RoPE base is noticed', async () => {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getLlama } from 'node-llama-cpp';
-import { ggufOfMetadata } from './gguf-writer.js';
+import { writeGguf } from './gguf-writer.js';
 import { seededRandom } from './random.js';
 
 /** @typedef {import('./gguf-writer.js').Value} Value */
@@ -35,7 +35,7 @@ export async function withVocabulary(llama, source, use) {
   const folder = await mkdtemp(join(tmpdir(), 'halfspace-vocabulary-'));
   try {
     const path = 'path' in source ? source.path : join(folder, 'vocabulary.gguf');
-    if ('metadata' in source) await writeFile(path, ggufOfMetadata({ ...ARCHITECTURE, ...source.metadata }));
+    if ('metadata' in source) await writeFile(path, writeGguf({ ...ARCHITECTURE, ...source.metadata }));
     const pre = 'pre' in source ? source.pre : undefined;
     const metadataOverrides = pre === undefined ? {} : { tokenizer: { ggml: { pre } } };
     const model = await llama.loadModel({ modelPath: path, vocabOnly: true, gpuLayers: 0, metadataOverrides });
