@@ -13,31 +13,45 @@
 
 #include <math.h>
 
-enum { PAIRS = 4 }; /* byte vectors of nibble pairs, 8 dims each, that are unpacked at a time */
+enum {
+    PAIRS = 4,  /* byte vectors of nibble pairs, 8 dims each, that are unpacked at a time */
+    QUERIES = 4 /* queries whose sums stay in registers; their number is a constant where a kernel is inlined */
+};
 
-void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
+static inline void logits_q8(const hs_queries *q, int query, int group, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
     const v128_t low_mask = wasm_i8x16_splat(15), high_mask = wasm_i8x16_splat((int8_t)0xf0), byte = wasm_i16x8_splat(255);
     int d = q->head_dim, pairs = d / 8;
     for (int i = 0; i < n_groups; i++, high += 2 * d, low += 2 * d) {
-        v128_t sum[HS_MAX_GROUP];
-        for (int g = 0; g < q->group; g++) sum[g] = wasm_i32x4_splat(q->wide_offset[g]);
+        v128_t sum[QUERIES];
+        for (int g = 0; g < group; g++) sum[g] = wasm_i32x4_splat(q->wide_offset[query + g]);
         for (int p = 0; p < pairs; p++) {
             v128_t h = wasm_v128_load(high + 16 * p), l = wasm_v128_load(low + 16 * p);
             v128_t first = wasm_v128_or(wasm_v128_and(wasm_i16x8_shl(h, 4), high_mask), wasm_v128_and(l, low_mask));
             v128_t second = wasm_v128_or(wasm_v128_and(h, high_mask), wasm_v128_and(wasm_u16x8_shr(l, 4), low_mask));
             v128_t first_even = wasm_v128_and(first, byte), first_odd = wasm_u16x8_shr(first, 8);
             v128_t second_even = wasm_v128_and(second, byte), second_odd = wasm_u16x8_shr(second, 8);
-            for (int g = 0; g < q->group; g++) {
-                const int16_t *w = q->wide[g] + 8 * p;
+            for (int g = 0; g < group; g++) {
+                const int16_t *w = q->wide[query + g] + 8 * p;
                 v128_t a = wasm_i32x4_add(wasm_i32x4_dot_i16x8(first_even, wasm_v128_load32_splat(w)), wasm_i32x4_dot_i16x8(first_odd, wasm_v128_load32_splat(w + 2)));
                 v128_t b = wasm_i32x4_add(wasm_i32x4_dot_i16x8(second_even, wasm_v128_load32_splat(w + 4)), wasm_i32x4_dot_i16x8(second_odd, wasm_v128_load32_splat(w + 6)));
                 sum[g] = wasm_i32x4_add(sum[g], wasm_i32x4_add(a, b));
             }
         }
         v128_t scale = wasm_v128_load(k_scale + 4 * i);
-        for (int g = 0; g < q->group; g++) {
-            v128_t logit = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->wide_scale[g]));
-            wasm_v128_store(out + g * out_stride + 4 * i, wasm_f32x4_mul(logit, scale));
+        for (int g = 0; g < group; g++) {
+            v128_t logit = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->wide_scale[query + g]));
+            wasm_v128_store(out + (query + g) * out_stride + 4 * i, wasm_f32x4_mul(logit, scale));
+        }
+    }
+}
+
+void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
+    for (int query = 0; query < q->group; query += QUERIES) {
+        switch (hs_min(QUERIES, q->group - query)) {
+        case 1: logits_q8(q, query, 1, high, low, k_scale, n_groups, out, out_stride); break;
+        case 2: logits_q8(q, query, 2, high, low, k_scale, n_groups, out, out_stride); break;
+        case 3: logits_q8(q, query, 3, high, low, k_scale, n_groups, out, out_stride); break;
+        default: logits_q8(q, query, 4, high, low, k_scale, n_groups, out, out_stride); break;
         }
     }
 }
@@ -60,11 +74,11 @@ static inline v128_t screen_dot(const hs_queries *q, int g, int first_pair, int 
 #endif
 }
 
-void hs_screen(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
+static inline void screen(const hs_queries *q, int query, int group, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
     const v128_t low_mask = wasm_i8x16_splat(15);
     int d = q->head_dim, pairs = d / 8;
     for (int i = 0; i < n_groups; i++, high += 2 * d) {
-        v128_t sum[HS_MAX_GROUP];
+        v128_t sum[QUERIES];
         for (int p = 0; p < pairs; p += PAIRS) {
             int n = hs_min(PAIRS, pairs - p);
             v128_t nibbles[2 * PAIRS];
@@ -73,35 +87,57 @@ void hs_screen(const hs_queries *q, const uint8_t *high, const float *k_scale, i
                 nibbles[2 * j] = wasm_v128_and(raw, low_mask);
                 nibbles[2 * j + 1] = wasm_v128_and(wasm_u16x8_shr(raw, 4), low_mask);
             }
-            for (int g = 0; g < q->group; g++) {
-                v128_t part = n == PAIRS ? screen_dot(q, g, p, PAIRS, nibbles) : screen_dot(q, g, p, n, nibbles);
+            for (int g = 0; g < group; g++) {
+                v128_t part = n == PAIRS ? screen_dot(q, query + g, p, PAIRS, nibbles) : screen_dot(q, query + g, p, n, nibbles);
                 sum[g] = p == 0 ? part : wasm_i32x4_add(sum[g], part);
             }
         }
         v128_t scale = wasm_v128_load(k_scale + 4 * i);
-        for (int g = 0; g < q->group; g++) {
-            v128_t logit = hs_fma(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->screen_scale[g]), wasm_f32x4_splat(q->screen_offset[g]));
-            v128_t half = wasm_f32x4_mul(wasm_f32x4_splat(q->screen_variance[g]), wasm_f32x4_mul(scale, scale));
+        for (int g = 0; g < group; g++) {
+            v128_t logit = hs_fma(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->screen_scale[query + g]), wasm_f32x4_splat(q->screen_offset[query + g]));
+            v128_t half = wasm_f32x4_mul(wasm_f32x4_splat(q->screen_variance[query + g]), wasm_f32x4_mul(scale, scale));
             v128_t bias = wasm_f32x4_neg(wasm_f32x4_pmin(half, wasm_f32x4_splat(0.5f)));
-            wasm_v128_store(out + g * out_stride + 4 * i, hs_fma(logit, scale, bias));
+            wasm_v128_store(out + (query + g) * out_stride + 4 * i, hs_fma(logit, scale, bias));
         }
     }
 }
 
-void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride) {
+void hs_screen(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
+    for (int query = 0; query < q->group; query += QUERIES) {
+        switch (hs_min(QUERIES, q->group - query)) {
+        case 1: screen(q, query, 1, high, k_scale, n_groups, out, out_stride); break;
+        case 2: screen(q, query, 2, high, k_scale, n_groups, out, out_stride); break;
+        case 3: screen(q, query, 3, high, k_scale, n_groups, out, out_stride); break;
+        default: screen(q, query, 4, high, k_scale, n_groups, out, out_stride); break;
+        }
+    }
+}
+
+static inline void logits_rows_i8(const hs_queries *q, int query, int group, const int8_t *rows, const float *scale, int n, float *out, int out_stride) {
     int d = q->head_dim;
     for (int j = 0; j < n; j++, rows += d) {
-        v128_t sum[HS_MAX_GROUP];
-        for (int g = 0; g < q->group; g++) sum[g] = wasm_f32x4_splat(0);
+        v128_t sum[QUERIES];
+        for (int g = 0; g < group; g++) sum[g] = wasm_f32x4_splat(0);
         for (int i = 0; i < d; i += 8) {
             v128_t wide = wasm_i16x8_load8x8(rows + i);
             v128_t low = wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wide)), high = wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(wide));
-            for (int g = 0; g < q->group; g++) {
-                sum[g] = hs_fma(low, wasm_v128_load(q->rows[g] + i), sum[g]);
-                sum[g] = hs_fma(high, wasm_v128_load(q->rows[g] + i + 4), sum[g]);
+            for (int g = 0; g < group; g++) {
+                sum[g] = hs_fma(low, wasm_v128_load(q->rows[query + g] + i), sum[g]);
+                sum[g] = hs_fma(high, wasm_v128_load(q->rows[query + g] + i + 4), sum[g]);
             }
         }
-        for (int g = 0; g < q->group; g++) out[g * out_stride + j] = hs_sum_f32x4(sum[g]) * scale[j];
+        for (int g = 0; g < group; g++) out[(query + g) * out_stride + j] = hs_sum_f32x4(sum[g]) * scale[j];
+    }
+}
+
+void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride) {
+    for (int query = 0; query < q->group; query += QUERIES) {
+        switch (hs_min(QUERIES, q->group - query)) {
+        case 1: logits_rows_i8(q, query, 1, rows, scale, n, out, out_stride); break;
+        case 2: logits_rows_i8(q, query, 2, rows, scale, n, out, out_stride); break;
+        case 3: logits_rows_i8(q, query, 3, rows, scale, n, out, out_stride); break;
+        default: logits_rows_i8(q, query, 4, rows, scale, n, out, out_stride); break;
+        }
     }
 }
 
@@ -197,6 +233,22 @@ float hs_max_f32(const float *x, int n) {
         if (x[i] > largest) largest = x[i];
     }
     return largest;
+}
+
+float hs_sum_f32(const float *x, int n) {
+    v128_t sum = wasm_f32x4_splat(0);
+    int i = 0;
+    for (; i + 4 <= n; i += 4) sum = wasm_f32x4_add(sum, wasm_v128_load(x + i));
+    float total = hs_sum_f32x4(sum);
+    for (; i < n; i++) total += x[i];
+    return total;
+}
+
+unsigned hs_at_least_16(const float *x, float least) {
+    v128_t from = wasm_f32x4_splat(least);
+    v128_t low = wasm_i16x8_narrow_i32x4(wasm_f32x4_ge(wasm_v128_load(x), from), wasm_f32x4_ge(wasm_v128_load(x + 4), from));
+    v128_t high = wasm_i16x8_narrow_i32x4(wasm_f32x4_ge(wasm_v128_load(x + 8), from), wasm_f32x4_ge(wasm_v128_load(x + 12), from));
+    return wasm_i8x16_bitmask(wasm_i8x16_narrow_i16x8(low, high));
 }
 
 float hs_exp_sum(float *x, int n, float shift) {

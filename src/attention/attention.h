@@ -32,7 +32,7 @@ typedef struct {
 } hs_attention_params;
 
 #define HS_THETA 1e-3f
-#define HS_LEAF_THETA 2e-3f
+#define HS_LEAF_THETA 1e-3f
 #define HS_VALUE_THETA 1e-4f
 enum { HS_DENSE_BELOW = 1024 };
 

@@ -3,14 +3,17 @@
 #include "kernels/vector.h"
 
 #include <math.h>
+#include <string.h>
 
 /*
  * A leaf is left closed only if its estimated mass, raised by some deviations of <q,k> inside it, is below the threshold.
  * Where deviations are small the mass hardly depends on them; where they are large one key may hold all of the spread, and
- * then lies sqrt(15) deviations above the mean of the 16.
+ * then lies sqrt(15) deviations above the mean of the 16. (Comparisons instead of fminf(): those the compiler vectorises.)
  */
 static float raise(float deviation) {
-    return deviation * fminf(3.873f, fmaxf(1.5f, 0.75f * deviation));
+    float times = 0.75f * deviation;
+    times = times < 1.5f ? 1.5f : times;
+    return deviation * (times < 3.873f ? times : 3.873f);
 }
 static const float LN_LEAF = 2.7725887f;
 /* The largest of 16 normal values lies 1.77 deviations above their mean on average: an estimate from a wide leaf stops there. */
@@ -32,10 +35,10 @@ typedef struct {
 } waiting;
 
 typedef struct {
-    hs_queries squares;   /* rows are squared: <squares, variance> is the variance of <q,k> */
-    float *mass, *spread; /* [group][leaves] */
-    float *screened;      /* [group][leaves * HS_LEAF] logits, then weights, of opened leaves by slot */
-    int *slot;            /* [leaves] */
+    hs_queries squares;  /* rows are squared: <squares, variance> is the variance of <q,k> */
+    float *mass, *reach; /* [group][leaves]; reach: log of the mass that it may have */
+    float *screened;     /* [group][leaves * HS_LEAF] logits, then weights, of opened leaves by slot */
+    int *slot;           /* [leaves] */
     waiting reported, valued;
     float peak[HS_MAX_GROUP], total[HS_MAX_GROUP];
     float far_mass[HS_MAX_GROUP]; /* estimated weight of all keys that are not evaluated exactly, closed leaves left out */
@@ -54,7 +57,7 @@ static step *lay_out(char *scratch, int group, int leaves) {
     size_t row = (size_t)group * (size_t)t->leaves * sizeof(float);
     scratch += hs_align_up(sizeof(step));
     t->mass = (float *)(void *)scratch;
-    t->spread = (float *)(void *)(scratch += hs_align_up(row));
+    t->reach = (float *)(void *)(scratch += hs_align_up(row));
     t->screened = (float *)(void *)(scratch += hs_align_up(row));
     t->slot = (int *)(void *)(scratch + hs_align_up(row * HS_LEAF));
     return t;
@@ -64,31 +67,46 @@ static part_leaves leaves_of(const hs_kv *kv, const step *t, int before) {
     return (part_leaves){kv, kv->sealed_from / HS_LEAF, (kv->sealed_to - kv->sealed_from) / HS_LEAF, t->mass + before, t->slot + before};
 }
 
-/* mass [g][j] = log of the leaf's estimated mass, count * exp(centroid logit + variance / 2); spread [g][j] the deviation. */
+/* mass [g][j] = log of the leaf's estimated mass, count * exp(centroid logit + variance / 2); reach [g][j] that raised. */
 static void weigh_leaves(const hs_queries *q, const part_leaves *l, const hs_attention_params *p, step *t) {
     size_t at = (size_t)l->first * (size_t)l->kv->head_dim;
-    float *spread = t->spread + (l->mass - t->mass);
+    float *variances = t->reach + (l->mass - t->mass);
     hs_logits_rows_i8(q, l->kv->leaf_k + at, l->kv->leaf_k_scale + l->first, l->n, l->mass, t->leaves);
-    hs_logits_rows_i8(&t->squares, l->kv->leaf_spread + at, l->kv->leaf_spread_scale + l->first, l->n, spread, t->leaves);
+    hs_logits_rows_i8(&t->squares, l->kv->leaf_spread + at, l->kv->leaf_spread_scale + l->first, l->n, variances, t->leaves);
     for (int g = 0; g < q->group; g++) {
-        float *mass = l->mass + g * t->leaves, *variance = spread + g * t->leaves;
+        float *mass = l->mass + g * t->leaves, *reach = variances + g * t->leaves;
         for (int j = 0; j < l->n; j++) {
-            float deviation = sqrtf(variance[j]);
-            mass[j] += deviation * fminf(0.5f * deviation, LARGEST_OF_LEAF);
-            variance[j] = deviation;
+            float deviation = sqrtf(reach[j]), half = 0.5f * deviation;
+            mass[j] += deviation * (half < LARGEST_OF_LEAF ? half : LARGEST_OF_LEAF);
+            reach[j] = raise(deviation);
         }
         if (p->softcap > 0) hs_softcap(mass, (l->n + 3) & ~3, p->softcap);
-        for (int j = 0; j < l->n; j++) mass[j] += LN_LEAF;
+        for (int j = 0; j < l->n; j++) {
+            mass[j] += LN_LEAF;
+            reach[j] += mass[j];
+        }
+    }
+}
+
+/* open_from [g]: log of the mass from which a leaf is opened. */
+static void open_thresholds(const hs_queries *q, const hs_softmax *s, float leaf_theta, int leaves, const step *t, float *open_from) {
+    float *copy = t->screened;
+    for (int g = 0; g < q->group; g++) {
+        const float *mass = t->mass + g * t->leaves;
+        float largest = hs_max_f32(mass, leaves), peak = s->peak[g] > largest ? s->peak[g] : largest;
+        memcpy(copy, mass, (size_t)leaves * sizeof(float));
+        float sum = s->mass[g] * expf(s->peak[g] - peak) + hs_exp_sum(copy, leaves, peak);
+        open_from[g] = peak + logf(sum * leaf_theta);
     }
 }
 
 /* Screens the leaves whose share may reach leaf_theta for any query of the group. */
 static void open_leaves(const hs_queries *q, const part_leaves *l, const hs_attention_params *p, const float *open_from, step *t) {
-    const float *spread = t->spread + (l->mass - t->mass);
+    const float *reach = t->reach + (l->mass - t->mass);
     int d = l->kv->head_dim, stride = t->leaves * HS_LEAF;
     for (int j = 0; j < l->n; j++) {
         int open = 0;
-        for (int g = 0; g < q->group; g++) open |= l->mass[g * t->leaves + j] + raise(spread[g * t->leaves + j]) >= open_from[g];
+        for (int g = 0; g < q->group; g++) open |= reach[g * t->leaves + j] >= open_from[g];
         l->slot[j] = open ? t->opened++ : -1;
         if (!open) continue;
         int key = (l->first + j) * HS_LEAF;
@@ -159,24 +177,36 @@ static void add_valued(const hs_queries *q, const hs_kv *kv, const hs_attention_
  * The factor by which a key's true weight may exceed the screened one: 1 for a deviation of the screen up to 1, which the
  * threshold allows for; three deviations for a key of so large a norm that four bits say little.
  */
+static const float FINE_HALF_VARIANCE = 0.5f;
 static float coarseness(const hs_queries *q, int g, float k_scale) {
     float half = q->screen_variance[g] * k_scale * k_scale;
-    return half <= 0.5f ? 1 : expf(fminf(3 * sqrtf(2 * half) - 3, 80));
+    return half <= FINE_HALF_VARIANCE ? 1 : expf(fminf(3 * sqrtf(2 * half) - 3, 80));
+}
+
+/* The least key scale at which coarseness() may exceed 1 for a query. */
+static float coarse_scale(const hs_queries *q) {
+    float largest = 0;
+    for (int g = 0; g < q->group; g++) largest = fmaxf(largest, q->screen_variance[g]);
+    return largest > 0 ? sqrtf(FINE_HALF_VARIANCE / largest) : INFINITY;
 }
 
 /* Bit i: key i of the leaf may reach the threshold of a query. */
-static unsigned reported_keys(const hs_queries *q, const float *k_scale, const float *weight, size_t stride, const float *threshold) {
+static unsigned reported_keys(const hs_queries *q, const float *k_scale, float coarse_from, const float *weight, size_t stride, const float *threshold) {
     unsigned hits = 0;
-    float largest = hs_max_f32(k_scale, HS_LEAF);
+    if (hs_at_least_16(k_scale, coarse_from) == 0) { /* nearly always */
+        for (int g = 0; g < q->group; g++) hits |= hs_at_least_16(weight + (size_t)g * stride, threshold[g]);
+        return hits;
+    }
     for (int g = 0; g < q->group; g++, weight += stride) {
-        if (coarseness(q, g, largest) == 1) { /* nearly always */
-            if (hs_max_f32(weight, HS_LEAF) < threshold[g]) continue;
-            for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[i] >= threshold[g]) << i;
-        } else {
-            for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[i] * coarseness(q, g, k_scale[i]) >= threshold[g]) << i;
-        }
+        for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[i] * coarseness(q, g, k_scale[i]) >= threshold[g]) << i;
     }
     return hits;
+}
+
+static float sum_of(const float *weight, unsigned bits) {
+    float sum = 0;
+    for (; bits; bits &= bits - 1) sum += weight[__builtin_ctz(bits)];
+    return sum;
 }
 
 /* Puts the keys of a leaf whose bits are set into the queue; mean [g] is what the leaf's mean value will give to each. */
@@ -198,30 +228,24 @@ static void enqueue(waiting *w, int group, unsigned bits, int first, const float
  */
 static void report(const hs_queries *q, const part_leaves *l, const hs_attention_params *p, const float *theta, const float *value_theta, hs_softmax *s, step *t, hs_attention_stats *stats) {
     size_t stride = (size_t)t->leaves * HS_LEAF;
+    float coarse_from = coarse_scale(q);
     t->reported.n = t->valued.n = 0;
     for (int j = 0; j < l->n; j++) {
         if (l->slot[j] < 0) continue;
         const float *weight = t->screened + (size_t)l->slot[j] * HS_LEAF;
         int first = (l->first + j) * HS_LEAF;
-        unsigned hits = reported_keys(q, l->kv->k_scale + first, weight, stride, theta), valued = 0;
-        for (int g = 0; p->far_field && g < q->group; g++) {
-            const float *w = weight + (size_t)g * stride;
-            if (hs_max_f32(w, HS_LEAF) < value_theta[g]) continue;
-            for (int i = 0; i < HS_LEAF; i++) valued |= (unsigned)(w[i] >= value_theta[g]) << i;
-        }
+        unsigned hits = reported_keys(q, l->kv->k_scale + first, coarse_from, weight, stride, theta), valued = 0;
+        for (int g = 0; p->far_field && g < q->group; g++) valued |= hs_at_least_16(weight + (size_t)g * stride, value_theta[g]);
         valued &= ~hits;
         int left = HS_LEAF - __builtin_popcount(hits | valued);
         float mean[HS_MAX_GROUP];
         for (int g = 0; g < q->group; g++) {
             const float *w = weight + (size_t)g * stride;
-            float far = 0, rest = 0;
-            for (int i = 0; i < HS_LEAF; i++) {
-                far += hits >> i & 1 ? 0 : w[i];
-                rest += (hits | valued) >> i & 1 ? 0 : w[i];
-            }
-            mean[g] = left > 0 ? rest / (float)left : 0;
+            float far = hs_sum_f32(w, HS_LEAF) - sum_of(w, hits), rest = far - sum_of(w, valued);
+            /* What remains of a difference may be a rounding below zero. */
+            mean[g] = left > 0 && rest > 0 ? rest / (float)left : 0;
             l->mass[g * t->leaves + j] = mean[g] * HS_LEAF;
-            t->far_mass[g] += far;
+            t->far_mass[g] += far > 0 ? far : 0;
         }
         if (t->reported.n > HS_RUN - HS_LEAF) add_reported(q, l->kv, p, s, t);
         if (t->valued.n > HS_RUN - HS_LEAF) add_valued(q, l->kv, p, s, t);
@@ -279,13 +303,8 @@ void hs_attend_hsr(const hs_kv *kv, const hs_queries *q, const hs_attention_para
         weigh_leaves(q, &l, p, t);
         before += l.n;
     }
-    float open_from[HS_MAX_GROUP], threshold[HS_MAX_GROUP], leaf_theta = p->leaf_theta > 0 ? p->leaf_theta : HS_LEAF_THETA, theta = p->theta > 0 ? p->theta : HS_THETA;
-    for (int g = 0; g < q->group; g++) {
-        const float *mass = t->mass + g * t->leaves;
-        float peak = fmaxf(s->peak[g], hs_max_f32(mass, leaves)), sum = s->mass[g] * expf(s->peak[g] - peak);
-        for (int j = 0; j < leaves; j++) sum += expf(mass[j] - peak);
-        open_from[g] = peak + logf(sum * leaf_theta);
-    }
+    float open_from[HS_MAX_GROUP], threshold[HS_MAX_GROUP], theta = p->theta > 0 ? p->theta : HS_THETA;
+    open_thresholds(q, s, p->leaf_theta > 0 ? p->leaf_theta : HS_LEAF_THETA, leaves, t, open_from);
     before = 0;
     for (const hs_kv *part = kv; part; part = part->parent) {
         part_leaves l = leaves_of(part, t, before);

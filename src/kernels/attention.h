@@ -61,6 +61,14 @@ void hs_accumulate_f32_scalar(const float *w, int w_stride, const float *rows, c
 float hs_max_f32(const float *x, int n);
 float hs_max_f32_scalar(const float *x, int n);
 
+/* Sum of n floats. */
+float hs_sum_f32(const float *x, int n);
+float hs_sum_f32_scalar(const float *x, int n);
+
+/* Bit i is set where x[i] >= least, i < 16. */
+unsigned hs_at_least_16(const float *x, float least);
+unsigned hs_at_least_16_scalar(const float *x, float least);
+
 /* x = exp(x - shift) in place, 2 ULP; returns the sum. */
 float hs_exp_sum(float *x, int n, float shift);
 float hs_exp_sum_scalar(float *x, int n, float shift);

@@ -106,6 +106,18 @@ float hs_max_f32_scalar(const float *x, int n) {
     return largest;
 }
 
+float hs_sum_f32_scalar(const float *x, int n) {
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += (double)x[i];
+    return (float)sum;
+}
+
+unsigned hs_at_least_16_scalar(const float *x, float least) {
+    unsigned bits = 0;
+    for (int i = 0; i < 16; i++) bits |= (unsigned)(x[i] >= least) << i;
+    return bits;
+}
+
 float hs_exp_sum_scalar(float *x, int n, float shift) {
     double sum = 0;
     for (int i = 0; i < n; i++) {

@@ -1,6 +1,7 @@
 /* Attention kernels against their references; dense against plain f64 softmax; hsr against dense; caches in every state. */
 #include "attention/attention.h"
 #include "kernels/attention.h"
+#include "kernels/rotate.h"
 #include "kernels/vector.h"
 #include "tap.h"
 
@@ -282,6 +283,14 @@ static void test_kernels(void) {
         hs_logits_rows_f32(prepared, c.k, N, a, N);
         hs_logits_rows_f32_scalar(prepared, c.k, N, b, N);
         ok(difference(a, b, group * N) < 1e-5, "d %d: f32 rows", d);
+        ok(fabsf(hs_sum_f32(b, N - 1) - hs_sum_f32_scalar(b, N - 1)) < 1e-3f, "d %d: sum", d);
+        b[7] = b[3]; /* the bound itself counts */
+        ok(hs_at_least_16(b, b[3]) == hs_at_least_16_scalar(b, b[3]) && (hs_at_least_16(b, b[3]) & 0x88) == 0x88, "d %d: at least", d);
+        float rotated[HS_MAX_HEAD_DIM];
+        hs_rotate(c.k, d, rotated);
+        ok(fabsf(hs_dot_f32(rotated, rotated, d) / hs_dot_f32(c.k, c.k, d) - 1) < 1e-5f && difference(c.k, rotated, d) > 0.1, "d %d: a rotation keeps the norm", d);
+        hs_unrotate(rotated, d);
+        ok(difference(c.k, rotated, d) < 1e-5, "d %d: and is undone", d);
         int index[N];
         for (int i = 0; i < N; i++) index[i] = (i * 5) % N;
         float *x = calloc((size_t)(group * d), sizeof(float)), *y = calloc((size_t)(group * d), sizeof(float));

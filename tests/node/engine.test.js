@@ -74,7 +74,7 @@ test('another RoPE base is noticed', async () => {
 test('hsr on a long context stays close to dense and evaluates few keys', async (t) => {
   const result = await engine.perplexity(text, { ctx: 2600, evalTokens: 64, attention: 'hsr', against: 'dense' });
   t.diagnostic(`KL ${result.kl?.toFixed(5)}, top-1 ${result.top1Agreement}, exact ${(100 * result.attention.exactFraction).toFixed(1)} %`);
-  assert.ok(result.kl !== undefined && result.kl < 0.01);
+  assert.ok(result.kl !== undefined && result.kl < 0.002);
   assert.ok(result.attention.leavesOpened > 0 && result.attention.exactFraction < 0.35);
 });
 
