@@ -12,6 +12,8 @@ import { openSource } from '../../web/sources.js';
 import { serveBytes } from './helpers/byte-server.js';
 import { seededRandom } from './helpers/random.js';
 
+/** Where a fault would show as waiting without end. */
+const TIMEOUT_MS = 20_000;
 const random = seededRandom(7);
 const BYTES = Uint8Array.from({ length: 3_000_000 }, () => 256 * random());
 let folder = '';
@@ -92,12 +94,31 @@ test('a dropped connection is resumed where it broke off', async (t) => {
   assert.ok(new Set(had).size > 2, `${had}: the drops came in the middle`);
 });
 
-test('retries end when no byte comes', async (t) => {
+/**
+ * Replaces the timers of the pauses between retries, and only those.
+ * @param {import('node:test').TestContext} t
+ * @param {(run: () => void, ms: number) => void} onPause
+ */
+function mockPauses(t, onPause) {
+  const real = setTimeout;
+  const pauses = [100, 200, 400, 800, 1600];
+  const mocked = (/** @type {() => void} */ run, /** @type {number} */ ms) => (pauses.includes(ms) ? onPause(run, ms) : real(run, ms));
+  t.mock.method(globalThis, 'setTimeout', mocked);
+}
+
+test('retries end when no byte comes, after pauses that double', async (t) => {
   const { url, starts, file } = await serve(t);
+  /** @type {number[]} */
+  const pauses = [];
+  mockPauses(t, (run, ms) => {
+    pauses.push(ms);
+    setImmediate(run);
+  });
   const source = await openSource(url);
   file.cut = (_index, start) => (start === 100 ? 50 : 0);
   await assert.rejects(source.read(100, 1000), (e) => failure('io', 'offset', 150)(e) && /** @type {HalfspaceError} */ (e).limit === 5);
   assert.deepEqual(starts.slice(1), [100, 150, 150, 150, 150, 150]);
+  assert.deepEqual(pauses, [100, 200, 400, 800, 1600]);
 });
 
 test('a file that changes while it is read is refused', async (t) => {
@@ -182,7 +203,7 @@ test('status and connection failures', async (t) => {
   await assert.rejects(openSource(url), failure('io', 'connection', url));
 });
 
-test('abort: before, while a body stalls, while retrying', async (t) => {
+test('abort: before, while a body stalls, while retrying', { timeout: TIMEOUT_MS }, async (t) => {
   await assert.rejects(openSource(BYTES, { signal: AbortSignal.abort() }), failure('aborted'));
   for (const ranges of [true, false]) {
     const { url, starts, file } = await serve(t, { ranges, stall: true, cut: () => 1000 });
@@ -204,7 +225,17 @@ test('abort: before, while a body stalls, while retrying', async (t) => {
   }
 });
 
-test('a reader that stops early ends the request', async (t) => {
+test('abort ends a pause between retries', { timeout: TIMEOUT_MS }, async (t) => {
+  const { url, starts, file } = await serve(t);
+  const source = await openSource(url);
+  file.cut = () => 0;
+  const controller = new AbortController();
+  mockPauses(t, () => setImmediate(() => controller.abort()));
+  await assert.rejects(source.read(0, 1000, { signal: controller.signal }), failure('aborted'));
+  assert.equal(starts.length, 2);
+});
+
+test('a reader that stops early ends the request', { timeout: TIMEOUT_MS }, async (t) => {
   const { url, bodies, file } = await serve(t);
   const source = await openSource(url);
   Object.assign(file, { stall: true, cut: () => 1000 });
