@@ -3,6 +3,8 @@ import { HalfspaceError } from './errors.js';
 
 /** A dropped connection is taken up again where it broke off, this many times in a row without a new byte. */
 const MAX_RETRIES = 5;
+/** Before the first retry; doubled before each further one. */
+const RETRY_PAUSE_MS = 100;
 const FILE_CHUNK_BYTES = 1 << 20;
 
 /**
@@ -10,7 +12,8 @@ const FILE_CHUNK_BYTES = 1 << 20;
  * @property {string} name
  * @property {number} size bytes
  * @property {(offset: number, length: number, options?: {signal?: AbortSignal}) => Promise<Uint8Array>} read exactly these bytes
- * @property {(offset: number, length: number, options?: {signal?: AbortSignal}) => AsyncIterable<Uint8Array>} stream the same in pieces
+ * @property {(offset: number, length: number, options?: {signal?: AbortSignal}) => AsyncIterable<Uint8Array>} stream the same in pieces,
+ *   each valid until the next is asked for
  * @property {() => Promise<void>} close
  */
 
@@ -53,10 +56,16 @@ function fromStream(name, size, stream, close = async () => {}) {
       });
     }
     let left = length;
-    for await (const piece of stream(offset, length, options)) {
-      throwIfAborted(options.signal);
-      left -= piece.length;
-      yield piece;
+    try {
+      for await (const piece of stream(offset, length, options)) {
+        throwIfAborted(options.signal);
+        left -= piece.length;
+        yield piece;
+      }
+    } catch (cause) {
+      if (cause instanceof HalfspaceError) throw cause;
+      const { message } = /** @type {Error} */ (cause);
+      throw new HalfspaceError('io', `${name}: cannot read: ${message}`, { field: 'read', value: offset + length - left, cause });
     }
     if (left !== 0)
       throw new HalfspaceError('io', `${name}: ${left} bytes of ${length} missing`, {
@@ -122,47 +131,135 @@ async function fileSource(path) {
 }
 
 /**
- * @param {string} url
- * @param {AbortSignal | undefined} signal
+ * A response being read.
+ * @typedef {object} Connection
+ * @property {Remote} remote
+ * @property {ReadableStreamDefaultReader<Uint8Array>} reader
+ * @property {Uint8Array} rest received and not yet given out
+ * @property {number} at offset of `rest` in the file; Infinity while more is awaited, and so after a failure
+ *
+ * What the first response said. Later ones must say the same: a changed file is refused, never mixed.
+ * @typedef {object} Remote
+ * @property {number} status 206, or 200 of a server without ranges
+ * @property {number} size
+ * @property {string | null} etag
  */
-async function httpSource(url, signal) {
-  const head = await request(url, 0, 1, undefined, signal);
-  const total = Number(head.headers.get('content-range')?.split('/')[1]);
-  await head.body?.cancel();
-  if (!Number.isSafeInteger(total))
-    throw new HalfspaceError('io', `${url}: the server does not tell the file's size`, {
-      field: 'content-range',
-      value: head.headers.get('content-range'),
-    });
-  const etag = head.headers.get('etag') ?? undefined;
-  return fromStream(url, total, async function* (offset, length, options = {}) {
+
+/**
+ * @param {string} url
+ * @param {AbortSignal | undefined} openSignal
+ */
+async function httpSource(url, openSignal) {
+  const first = await request(url, 0, 1, openSignal);
+  const ranges = first.remote.status === 206;
+  if (ranges) await discard(first);
+  /** A server without ranges sends the whole file: one response is kept and read onward from call to call. */
+  let kept = ranges ? undefined : first;
+
+  /** @param {number} offset @param {number} end @param {AbortSignal | undefined} signal */
+  async function connect(offset, end, signal) {
+    if (kept && kept.at <= offset) return kept;
+    if (kept) await discard(kept);
+    const connection = await request(url, offset, end - offset, signal, first.remote);
+    if (!ranges) kept = connection;
+    return connection;
+  }
+
+  /** @type {ByteSource['stream']} */
+  async function* stream(offset, length, { signal } = {}) {
+    const end = offset + length;
     let at = offset;
-    for (let failures = 0; at < offset + length;) {
+    for (let failures = 0; at < end;) {
+      let cause;
       try {
-        const response = await request(url, at, offset + length - at, etag, options.signal);
-        const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
-        for (;;) {
-          const { done, value } = await reader.read();
-          if (done) break;
-          at += value.length;
-          failures = 0;
-          yield value;
+        const connection = await connect(at, end, signal);
+        try {
+          for await (const piece of pieces(connection, at, end, signal)) {
+            at += piece.length;
+            failures = 0;
+            yield piece;
+          }
+        } finally {
+          if (ranges) await discard(connection);
         }
-        if (at < offset + length) failures++;
       } catch (error) {
-        throwIfAborted(options.signal);
         if (error instanceof HalfspaceError && error.field !== 'connection') throw error;
-        failures++;
+        cause = error;
       }
-      if (failures > MAX_RETRIES) {
+      throwIfAborted(signal);
+      if (at === end) return;
+      if (failures === MAX_RETRIES) {
         throw new HalfspaceError('io', `${url}: connection lost at byte ${at}, ${MAX_RETRIES} retries failed`, {
           field: 'offset',
           value: at,
           limit: MAX_RETRIES,
+          cause,
         });
       }
+      await pause(RETRY_PAUSE_MS * 2 ** failures++, signal);
     }
+  }
+  return fromStream(url, first.remote.size, stream, async () => {
+    if (kept) await discard(kept);
   });
+}
+
+/**
+ * The bytes of a response from `offset` to `end`, as far as they come: what lies before is skipped, what lies behind kept.
+ * @param {Connection} connection
+ * @param {number} offset
+ * @param {number} end
+ * @param {AbortSignal | undefined} signal
+ */
+async function* pieces(connection, offset, end, signal) {
+  // The response may have been asked for under another signal than this one.
+  const stop = () => void discard(connection);
+  signal?.addEventListener('abort', stop);
+  try {
+    // Between two pieces another reader may have taken a kept response further.
+    for (let next = offset; next < end && connection.at <= next;) {
+      if (connection.rest.length === 0) {
+        const { at } = connection;
+        connection.at = Infinity;
+        const { done, value } = await connection.reader.read();
+        if (done) return;
+        connection.at = at;
+        connection.rest = value;
+      }
+      const skipped = Math.min(next - connection.at, connection.rest.length);
+      const piece = connection.rest.subarray(skipped, skipped + end - next);
+      connection.rest = connection.rest.subarray(skipped + piece.length);
+      connection.at += skipped + piece.length;
+      next += piece.length;
+      if (piece.length > 0) yield piece;
+    }
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+/**
+ * Ends a response; one that already failed is no failure.
+ * @param {Connection} connection
+ */
+const discard = (connection) => connection.reader.cancel().catch(() => {});
+
+/**
+ * @param {number} ms
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<void>}
+ */
+async function pause(ms, signal) {
+  await new Promise((resolve) => {
+    const timer = setTimeout(end, ms);
+    function end() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', end);
+      resolve(undefined);
+    }
+    signal?.addEventListener('abort', end);
+  });
+  throwIfAborted(signal);
 }
 
 /**
@@ -187,26 +284,43 @@ export async function fetchOrFail(url, init) {
  * @param {string} url
  * @param {number} offset
  * @param {number} length
- * @param {string | undefined} etag of the file as first seen: a changed file is refused, never mixed
  * @param {AbortSignal | undefined} signal
+ * @param {Remote} [known] what the first response said
+ * @returns {Promise<Connection>}
  */
-async function request(url, offset, length, etag, signal) {
+async function request(url, offset, length, signal, known) {
   const response = await fetchOrFail(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` }, signal });
-  if (response.status !== 206) {
+  try {
+    const remote = remoteOf(url, response, offset, known);
+    const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
+    return { remote, reader, rest: new Uint8Array(), at: remote.status === 206 ? offset : 0 };
+  } catch (error) {
     await response.body?.cancel();
-    throw new HalfspaceError('io', `${url}: status ${response.status} for a range request, 206 expected`, {
-      field: 'status',
-      value: response.status,
-      limit: 206,
-    });
+    throw error;
   }
-  if (etag && response.headers.get('etag') !== etag) {
-    await response.body?.cancel();
-    throw new HalfspaceError('io', `${url}: the file changed while it was read`, {
-      field: 'etag',
-      value: response.headers.get('etag'),
-      limit: etag,
-    });
-  }
-  return response;
+}
+
+/**
+ * @param {string} url
+ * @param {Response} response
+ * @param {number} offset asked for
+ * @param {Remote} [known]
+ * @returns {Remote}
+ */
+function remoteOf(url, { status, headers }, offset, known) {
+  /** @param {string} message @param {string} field @param {unknown} value @param {unknown} [limit] */
+  const fail = (message, field, value, limit) => new HalfspaceError('io', `${url}: ${message}`, { field, value, limit });
+  if (known ? status !== known.status : status !== 206 && status !== 200)
+    throw fail(`status ${status} for a range request`, 'status', status, known?.status ?? 206);
+  const etag = headers.get('etag');
+  if (known?.etag && etag !== known.etag) throw fail('the file changed while it was read', 'etag', etag, known.etag);
+  const field = status === 206 ? 'content-range' : 'content-length';
+  const stated = headers.get(field) ?? '';
+  const pattern = status === 206 ? new RegExp(`^bytes ${offset}-\\d+/(\\d+)$`) : /^(\d+)$/;
+  // The length of an encoded body is not the length of what fetch() makes of it.
+  const encoded = status === 200 && headers.has('content-encoding');
+  const size = Number(encoded ? NaN : pattern.exec(stated)?.[1]);
+  if (!Number.isSafeInteger(size)) throw fail("the server does not tell the file's size, or sends other bytes than asked", field, stated);
+  if (known && size !== known.size) throw fail('the file changed its size while it was read', field, size, known.size);
+  return { status, size, etag };
 }

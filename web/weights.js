@@ -4,6 +4,8 @@ import { throwIfAborted } from './sources.js';
 
 const STAGING_BYTES = 1 << 20;
 const PROGRESS_STEP_BYTES = 1 << 20;
+/** HS_ERR_ARGUMENT and HS_ERR_STATE of src/base/hs.h: what the core calls so is the file's fault here. */
+const FILE_FAULTS = [-1, -3];
 
 /** Slots of src/model/model.h. */
 const GLOBAL_SLOTS = new Map([
@@ -49,11 +51,28 @@ function place(name) {
 }
 
 /**
+ * Name of the tensor that hs_model_ready() found missing: the core tells the slot ("ffn_up: 0 (limit 1536)"), not the layer.
+ * Tensors that the file has are complete by then.
+ * @param {string} text
+ * @param {import('./gguf.js').GgufTensor[]} tensors
+ */
+function missingTensor(text, tensors) {
+  const slot = text.split(':')[0];
+  const name = slot.endsWith('.bias') ? slot : `${slot}.weight`;
+  if (GLOBAL_SLOTS.has(name)) return name;
+  const names = new Set(tensors.map((t) => t.name));
+  let layer = 0;
+  while (names.has(`blk.${layer}.${name}`)) layer++;
+  return `blk.${layer}.${name}`;
+}
+
+/**
  * @param {import('./wasm-loader.js').Wasm} wasm
  * @param {number} model pointer
  * @param {import('./gguf.js').GgufFile} file
  * @param {import('./sources.js').ByteSource} source
  * @param {{onProgress?: (bytes: number, total: number) => void, signal?: AbortSignal}} [options]
+ * @throws {HalfspaceError} bad-file: a tensor is missing or not of the shape that the metadata ask for; the field is its name
  */
 export async function loadWeights(wasm, model, file, source, { onProgress, signal } = {}) {
   const places = file.tensors.map((tensor) => ({ tensor, ...place(tensor.name) }));
@@ -73,7 +92,15 @@ export async function loadWeights(wasm, model, file, source, { onProgress, signa
   try {
     for (const { tensor, slot, layer } of places) {
       throwIfAborted(signal);
-      wasm.check(wasm.exports.hs_tensor_create(model, slot, layer, tensor.type, tensor.rows, tensor.cols), tensor.name);
+      const status = wasm.exports.hs_tensor_create(model, slot, layer, tensor.type, tensor.rows, tensor.cols);
+      if (FILE_FAULTS.includes(status)) {
+        const shape = `${tensor.cols}x${tensor.rows}`;
+        throw new HalfspaceError('bad-file', `tensor ${tensor.name} of shape ${shape} does not fit the model: ${wasm.lastError()}`, {
+          field: tensor.name,
+          value: shape,
+        });
+      }
+      wasm.check(status, tensor.name);
       const rowsAtOnce = Math.max(4, Math.floor(stagingBytes / rowBytes(tensor) / 4) * 4);
       let row = 0;
       let filled = 0;
@@ -98,5 +125,10 @@ export async function loadWeights(wasm, model, file, source, { onProgress, signa
   } finally {
     wasm.exports.hs_free(staging);
   }
-  wasm.check(wasm.exports.hs_model_ready(model), 'weights');
+  const status = wasm.exports.hs_model_ready(model);
+  if (FILE_FAULTS.includes(status)) {
+    const name = missingTensor(wasm.lastError(), file.tensors);
+    throw new HalfspaceError('bad-file', `tensor ${name} is missing`, { field: name });
+  }
+  wasm.check(status, 'weights');
 }
