@@ -1,5 +1,6 @@
 #include "self_test.h"
 
+#include "kernels/attention.h"
 #include "kernels/matmul.h"
 #include "kernels/vector.h"
 #include "quant/ggml.h"
@@ -90,6 +91,27 @@ static int vectors_agree(void) {
     return close_to(a, b, N, 1e-5f);
 }
 
+/* Logits of eight keys of random codes: the one place where the relaxed integer dot product is used. */
+static int logits_agree(void) {
+    enum { D = 64,
+           KEYS = 8,
+           GROUP = 3 };
+    static hs_queries q;
+    static float rows[GROUP * D];
+    static uint8_t planes[2][KEYS * D / 2];
+    float scale[KEYS], a[GROUP * KEYS], b[GROUP * KEYS];
+    for (int i = 0; i < GROUP * D; i++) rows[i] = random_unit();
+    for (unsigned i = 0; i < sizeof planes; i++) planes[i / sizeof planes[0]][i % sizeof planes[0]] = (uint8_t)(next_random() >> 24);
+    for (int i = 0; i < KEYS; i++) scale[i] = 0.01f + 0.001f * (float)i;
+    hs_queries_prepare(&q, rows, GROUP, D, 0.125f);
+    hs_screen(&q, planes[0], scale, KEYS / 4, a, KEYS);
+    hs_screen_scalar(&q, planes[0], scale, KEYS / 4, b, KEYS);
+    if (!close_to(a, b, GROUP * KEYS, 1e-5f)) return 0;
+    hs_logits_q8(&q, planes[0], planes[1], scale, KEYS / 4, a, KEYS);
+    hs_logits_q8_scalar(&q, planes[0], planes[1], scale, KEYS / 4, b, KEYS);
+    return close_to(a, b, GROUP * KEYS, 1e-5f);
+}
+
 int hs_self_test(void) {
     static const int types[] = {HS_GGML_Q4_1, HS_GGML_Q5_1, HS_GGML_Q8_0, HS_GGML_Q6_K};
     const int n_types = sizeof types / sizeof *types;
@@ -98,5 +120,6 @@ int hs_self_test(void) {
         if (!matmul_agrees(types[i])) return i + 1;
     }
     if (!vectors_agree()) return n_types + 1;
+    if (!logits_agree()) return n_types + 2;
     return 0;
 }
