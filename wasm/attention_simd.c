@@ -15,10 +15,35 @@
 
 enum {
     PAIRS = 4,  /* byte vectors of nibble pairs, 8 dims each, that are unpacked at a time */
-    QUERIES = 4 /* queries whose sums stay in registers; their number is a constant where a kernel is inlined */
+    QUERIES = 4 /* queries whose sums stay in registers */
 };
 
-static inline void logits_q8(const hs_queries *q, int query, int group, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
+/* Calls kernel(first query, number, ...) for runs of up to QUERIES queries; the number is a constant where it is inlined. */
+#define BY_QUERIES(total, kernel, ...) \
+    for (int query = 0; query < (total); query += QUERIES) { \
+        switch (hs_min(QUERIES, (total) - query)) { \
+        case 1: kernel(query, 1, __VA_ARGS__); break; \
+        case 2: kernel(query, 2, __VA_ARGS__); break; \
+        case 3: kernel(query, 3, __VA_ARGS__); break; \
+        default: kernel(query, QUERIES, __VA_ARGS__); break; \
+        } \
+    }
+
+typedef struct {
+    v128_t low, high;
+} eight_dims;
+
+static inline eight_dims load_eight_i8(const void *rows, size_t at) {
+    v128_t wide = wasm_i16x8_load8x8((const int8_t *)rows + at);
+    return (eight_dims){wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wide)), wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(wide))};
+}
+
+static inline eight_dims load_eight_f32(const void *rows, size_t at) {
+    const float *row = (const float *)rows + at;
+    return (eight_dims){wasm_v128_load(row), wasm_v128_load(row + 4)};
+}
+
+static inline void logits_q8(int query, int group, const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
     const v128_t low_mask = wasm_i8x16_splat(15), high_mask = wasm_i8x16_splat((int8_t)0xf0), byte = wasm_i16x8_splat(255);
     int d = q->head_dim, pairs = d / 8;
     for (int i = 0; i < n_groups; i++, high += 2 * d, low += 2 * d) {
@@ -46,14 +71,7 @@ static inline void logits_q8(const hs_queries *q, int query, int group, const ui
 }
 
 void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
-    for (int query = 0; query < q->group; query += QUERIES) {
-        switch (hs_min(QUERIES, q->group - query)) {
-        case 1: logits_q8(q, query, 1, high, low, k_scale, n_groups, out, out_stride); break;
-        case 2: logits_q8(q, query, 2, high, low, k_scale, n_groups, out, out_stride); break;
-        case 3: logits_q8(q, query, 3, high, low, k_scale, n_groups, out, out_stride); break;
-        default: logits_q8(q, query, 4, high, low, k_scale, n_groups, out, out_stride); break;
-        }
-    }
+    BY_QUERIES(q->group, logits_q8, q, high, low, k_scale, n_groups, out, out_stride)
 }
 
 /* Sum over n nibble-pair vectors of nibbles * narrow query, per key. */
@@ -74,7 +92,7 @@ static inline v128_t screen_dot(const hs_queries *q, int g, int first_pair, int 
 #endif
 }
 
-static inline void screen(const hs_queries *q, int query, int group, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
+static inline void screen(int query, int group, const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
     const v128_t low_mask = wasm_i8x16_splat(15);
     int d = q->head_dim, pairs = d / 8;
     for (int i = 0; i < n_groups; i++, high += 2 * d) {
@@ -103,69 +121,32 @@ static inline void screen(const hs_queries *q, int query, int group, const uint8
 }
 
 void hs_screen(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
-    for (int query = 0; query < q->group; query += QUERIES) {
-        switch (hs_min(QUERIES, q->group - query)) {
-        case 1: screen(q, query, 1, high, k_scale, n_groups, out, out_stride); break;
-        case 2: screen(q, query, 2, high, k_scale, n_groups, out, out_stride); break;
-        case 3: screen(q, query, 3, high, k_scale, n_groups, out, out_stride); break;
-        default: screen(q, query, 4, high, k_scale, n_groups, out, out_stride); break;
-        }
-    }
+    BY_QUERIES(q->group, screen, q, high, k_scale, n_groups, out, out_stride)
 }
 
-static inline void logits_rows_i8(const hs_queries *q, int query, int group, const int8_t *rows, const float *scale, int n, float *out, int out_stride) {
+/* scale: one factor per row, or NULL for 1. */
+static inline void logits_rows(int query, int group, eight_dims (*load)(const void *, size_t), const hs_queries *q, const void *rows, const float *scale, int n, float *out, int out_stride) {
     int d = q->head_dim;
-    for (int j = 0; j < n; j++, rows += d) {
+    for (int j = 0; j < n; j++) {
         v128_t sum[QUERIES];
         for (int g = 0; g < group; g++) sum[g] = wasm_f32x4_splat(0);
         for (int i = 0; i < d; i += 8) {
-            v128_t wide = wasm_i16x8_load8x8(rows + i);
-            v128_t low = wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wide)), high = wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(wide));
+            eight_dims key = load(rows, (size_t)j * (size_t)d + (size_t)i);
             for (int g = 0; g < group; g++) {
-                sum[g] = hs_fma(low, wasm_v128_load(q->rows[query + g] + i), sum[g]);
-                sum[g] = hs_fma(high, wasm_v128_load(q->rows[query + g] + i + 4), sum[g]);
+                sum[g] = hs_fma(key.low, wasm_v128_load(q->rows[query + g] + i), sum[g]);
+                sum[g] = hs_fma(key.high, wasm_v128_load(q->rows[query + g] + i + 4), sum[g]);
             }
         }
-        for (int g = 0; g < group; g++) out[(query + g) * out_stride + j] = hs_sum_f32x4(sum[g]) * scale[j];
+        for (int g = 0; g < group; g++) out[(query + g) * out_stride + j] = hs_sum_f32x4(sum[g]) * (scale ? scale[j] : 1);
     }
 }
 
 void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride) {
-    for (int query = 0; query < q->group; query += QUERIES) {
-        switch (hs_min(QUERIES, q->group - query)) {
-        case 1: logits_rows_i8(q, query, 1, rows, scale, n, out, out_stride); break;
-        case 2: logits_rows_i8(q, query, 2, rows, scale, n, out, out_stride); break;
-        case 3: logits_rows_i8(q, query, 3, rows, scale, n, out, out_stride); break;
-        default: logits_rows_i8(q, query, 4, rows, scale, n, out, out_stride); break;
-        }
-    }
+    BY_QUERIES(q->group, logits_rows, load_eight_i8, q, rows, scale, n, out, out_stride)
 }
 
 void hs_logits_rows_f32(const hs_queries *q, const float *rows, int n, float *out, int out_stride) {
-    int d = q->head_dim;
-    for (int j = 0; j < n; j++, rows += d) {
-        v128_t sum[HS_MAX_GROUP];
-        for (int g = 0; g < q->group; g++) sum[g] = wasm_f32x4_splat(0);
-        for (int i = 0; i < d; i += 4) {
-            v128_t k = wasm_v128_load(rows + i);
-            for (int g = 0; g < q->group; g++) sum[g] = hs_fma(k, wasm_v128_load(q->rows[g] + i), sum[g]);
-        }
-        for (int g = 0; g < q->group; g++) out[g * out_stride + j] = hs_sum_f32x4(sum[g]);
-    }
-}
-
-typedef struct {
-    v128_t low, high;
-} eight_dims;
-
-static inline eight_dims load_eight_i8(const void *rows, size_t at) {
-    v128_t wide = wasm_i16x8_load8x8((const int8_t *)rows + at);
-    return (eight_dims){wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wide)), wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(wide))};
-}
-
-static inline eight_dims load_eight_f32(const void *rows, size_t at) {
-    const float *row = (const float *)rows + at;
-    return (eight_dims){wasm_v128_load(row), wasm_v128_load(row + 4)};
+    BY_QUERIES(q->group, logits_rows, load_eight_f32, q, rows, NULL, n, out, out_stride)
 }
 
 /* Eight dims of `group` (1..4) queries over all rows: the sums stay in registers. */
@@ -189,20 +170,9 @@ static inline void accumulate_slice(eight_dims (*load)(const void *, size_t), co
     }
 }
 
-/* All dims of all queries, up to four queries at a time. Loader and group size are constants where the slice is inlined. */
-static inline void accumulate(eight_dims (*load)(const void *, size_t), const float *w, int w_stride, const void *rows, const int *index, int n, int group, int head_dim, float *out) {
-    for (int g = 0; g < group; g += 4) {
-        const float *weights = w + g * w_stride;
-        for (int dim = 0; dim < head_dim; dim += 8) {
-            float *o = out + g * head_dim + dim;
-            switch (hs_min(4, group - g)) {
-            case 1: accumulate_slice(load, weights, w_stride, rows, dim, index, n, 1, head_dim, o); break;
-            case 2: accumulate_slice(load, weights, w_stride, rows, dim, index, n, 2, head_dim, o); break;
-            case 3: accumulate_slice(load, weights, w_stride, rows, dim, index, n, 3, head_dim, o); break;
-            default: accumulate_slice(load, weights, w_stride, rows, dim, index, n, 4, head_dim, o); break;
-            }
-        }
-    }
+/* All dims. Loader and group size are constants where the slice is inlined. */
+static inline void accumulate(int query, int group, eight_dims (*load)(const void *, size_t), const float *w, int w_stride, const void *rows, const int *index, int n, int head_dim, float *out) {
+    for (int dim = 0; dim < head_dim; dim += 8) accumulate_slice(load, w + query * w_stride, w_stride, rows, dim, index, n, group, head_dim, out + query * head_dim + dim);
 }
 
 void hs_accumulate_i8(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out) {
@@ -210,11 +180,11 @@ void hs_accumulate_i8(float *w, int w_stride, const int8_t *rows, const float *s
         float *weight = w + g * w_stride;
         for (int j = 0; j < n; j++) weight[j] *= scale[index ? index[j] : j];
     }
-    accumulate(load_eight_i8, w, w_stride, rows, index, n, group, head_dim, out);
+    BY_QUERIES(group, accumulate, load_eight_i8, w, w_stride, rows, index, n, head_dim, out)
 }
 
 void hs_accumulate_f32(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out) {
-    accumulate(load_eight_f32, w, w_stride, rows, index, n, group, head_dim, out);
+    BY_QUERIES(group, accumulate, load_eight_f32, w, w_stride, rows, index, n, head_dim, out)
 }
 
 float hs_max_f32(const float *x, int n) {

@@ -63,8 +63,15 @@ static step *lay_out(char *scratch, int group, int leaves) {
     return t;
 }
 
-static part_leaves leaves_of(const hs_kv *kv, const step *t, int before) {
+/* The leaves of the first cache from `kv` on that has any; kv is NULL after the last one. `before` leaves were met already. */
+static part_leaves leaves_from(const hs_kv *kv, const step *t, int before) {
+    while (kv && kv->sealed_from == kv->sealed_to) kv = kv->parent;
+    if (!kv) return (part_leaves){0};
     return (part_leaves){kv, kv->sealed_from / HS_LEAF, (kv->sealed_to - kv->sealed_from) / HS_LEAF, t->mass + before, t->slot + before};
+}
+
+static part_leaves next_leaves(const part_leaves *l, const step *t) {
+    return leaves_from(l->kv->parent, t, (int)(l->slot - t->slot) + l->n);
 }
 
 /* mass [g][j] = log of the leaf's estimated mass, count * exp(centroid logit + variance / 2); reach [g][j] that raised. */
@@ -297,20 +304,10 @@ void hs_attend_hsr(const hs_kv *kv, const hs_queries *q, const hs_attention_para
     for (int g = 0; g < q->group; g++) {
         for (int i = 0; i < q->head_dim; i++) t->squares.rows[g][i] = q->rows[g][i] * q->rows[g][i];
     }
-    int before = 0;
-    for (const hs_kv *part = kv; part; part = part->parent) {
-        part_leaves l = leaves_of(part, t, before);
-        weigh_leaves(q, &l, p, t);
-        before += l.n;
-    }
+    for (part_leaves l = leaves_from(kv, t, 0); l.kv; l = next_leaves(&l, t)) weigh_leaves(q, &l, p, t);
     float open_from[HS_MAX_GROUP], threshold[HS_MAX_GROUP], theta = p->theta > 0 ? p->theta : HS_THETA;
     open_thresholds(q, s, p->leaf_theta > 0 ? p->leaf_theta : HS_LEAF_THETA, leaves, t, open_from);
-    before = 0;
-    for (const hs_kv *part = kv; part; part = part->parent) {
-        part_leaves l = leaves_of(part, t, before);
-        open_leaves(q, &l, p, open_from, t);
-        before += l.n;
-    }
+    for (part_leaves l = leaves_from(kv, t, 0); l.kv; l = next_leaves(&l, t)) open_leaves(q, &l, p, open_from, t);
     weigh_step(q, s, t, leaves);
     float value_theta[HS_MAX_GROUP];
     for (int g = 0; g < q->group; g++) {
@@ -318,21 +315,11 @@ void hs_attend_hsr(const hs_kv *kv, const hs_queries *q, const hs_attention_para
         value_theta[g] = (p->value_theta > 0 ? p->value_theta : HS_VALUE_THETA) * t->total[g];
         t->far_mass[g] = 0;
     }
-    before = 0;
-    for (const hs_kv *part = kv; part; part = part->parent) {
-        part_leaves l = leaves_of(part, t, before);
-        report(q, &l, p, threshold, value_theta, s, t, stats);
-        before += l.n;
-    }
+    for (part_leaves l = leaves_from(kv, t, 0); l.kv; l = next_leaves(&l, t)) report(q, &l, p, threshold, value_theta, s, t, stats);
     float exact_log[HS_MAX_GROUP] = {0};
     for (int g = 0; g < q->group; g++) exact_log[g] = s->peak[g] + logf(s->mass[g]);
     for (int g = 0; p->far_field && g < q->group; g++) s->mass[g] += t->far_mass[g] * expf(t->peak[g] - s->peak[g]);
-    before = 0;
-    for (const hs_kv *part = kv; p->far_field && part; part = part->parent) {
-        part_leaves l = leaves_of(part, t, before);
-        if (l.n > 0) add_far_field(q, &l, s, t);
-        before += l.n;
-    }
+    for (part_leaves l = leaves_from(kv, t, 0); p->far_field && l.kv; l = next_leaves(&l, t)) add_far_field(q, &l, s, t);
     for (int g = 0; g < q->group; g++) stats->mass_exact += (double)expf(exact_log[g] - s->peak[g] - logf(s->mass[g]));
     stats->leaves_total += leaves;
     stats->leaves_opened += t->opened;

@@ -42,8 +42,13 @@ static size_t lay_out(hs_kv *kv, uint8_t *slab) {
     return c.used;
 }
 
-static int round_capacity(int capacity) {
-    return (capacity + HS_LEAF - 1) / HS_LEAF * HS_LEAF;
+static int whole_leaves(int keys) {
+    return (keys + HS_LEAF - 1) / HS_LEAF * HS_LEAF;
+}
+
+/* Keys a slab holds: a child's also those it takes over. */
+static int slab_capacity(int capacity, int continues) {
+    return whole_leaves(capacity + (continues ? HS_KV_TAIL : 0));
 }
 
 /* How many of the parent's newest keys a child takes over. */
@@ -53,7 +58,7 @@ static int copied_keys(const hs_kv *parent) {
 }
 
 static void copy_tail(hs_kv *kv, const hs_kv *parent, int from) {
-    size_t d = (size_t)kv->head_dim, at = (size_t)from, n = (size_t)round_capacity(kv->count);
+    size_t d = (size_t)kv->head_dim, at = (size_t)from, n = (size_t)whole_leaves(kv->count);
     memcpy(kv->k_high, parent->k_high + at * d / 2, n * d / 2);
     memcpy(kv->k_scale, parent->k_scale + at, n * sizeof(float));
     if (kv->type == HS_KV_Q8) {
@@ -68,7 +73,7 @@ static void copy_tail(hs_kv *kv, const hs_kv *parent, int from) {
 
 void hs_kv_init(hs_kv *kv, void *slab, int head_dim, int capacity, int type, const hs_kv *parent) {
     int copied = parent ? copied_keys(parent) : 0;
-    *kv = (hs_kv){.head_dim = head_dim, .type = type, .capacity = round_capacity(capacity + (parent ? HS_KV_TAIL : 0))};
+    *kv = (hs_kv){.head_dim = head_dim, .type = type, .capacity = slab_capacity(capacity, parent != NULL)};
     lay_out(kv, slab);
     if (parent && parent->count > copied) {
         *kv->shared = *parent;
@@ -84,7 +89,7 @@ void hs_kv_init(hs_kv *kv, void *slab, int head_dim, int capacity, int type, con
 }
 
 size_t hs_kv_bytes(int head_dim, int capacity, int type, int continues) {
-    hs_kv kv = {.head_dim = head_dim, .type = type, .capacity = round_capacity(capacity + (continues ? HS_KV_TAIL : 0))};
+    hs_kv kv = {.head_dim = head_dim, .type = type, .capacity = slab_capacity(capacity, continues)};
     return lay_out(&kv, NULL);
 }
 

@@ -7,9 +7,8 @@
  * The first HS_LEAF keys of a conversation (the attention sink) and the newest keys (the window) are never sealed.
  *
  * Q8: a key is rotated (kernels/rotate.h), then int8 with one f32 scale (its largest magnitude / 127), stored as
- * u = value + 128 in two planes of nibbles,
- * so that the high plane alone is a 4-bit screen. Planes are tiles of 4 keys x 4 dims as in quant/tensor.h: group g of
- * four keys has 2*head_dim bytes per plane; byte vector p (16 bytes) holds dims 8p..8p+3 in its low and 8p+4..8p+7 in its
+ * u = value + 128 in two planes of nibbles, so that the high plane alone is a 4-bit screen. Planes are tiles of
+ * 4 keys x 4 dims as in quant/tensor.h: group g of four keys has 2*head_dim bytes per plane; byte vector p (16 bytes) holds dims 8p..8p+3 in its low and 8p+4..8p+7 in its
  * high nibbles; byte 4i+c of it is key i, dim c. A value is an int8 row with one scale.
  * F32: keys and values are f32 rows; the high plane and its scale serve the screen only.
  *
