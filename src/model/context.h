@@ -26,7 +26,7 @@ double hs_context_size(const hs_model *m, int capacity, int kv_type, const hs_co
 
 /*
  * Creates a context with room for `capacity` tokens of its own (1..HS_MAX_CAPACITY, the parent's included in the limit).
- * With a parent of the same model and KV type it continues the parent's tokens without copying them. NULL with an error
+ * With a parent of the same model and KV type it continues the parent's tokens; all but the newest few are shared (kv/kv.h). NULL with an error
  * text on a value out of range or when memory is short.
  */
 hs_context *hs_context_new(hs_model *m, int capacity, int kv_type, hs_context *parent);
