@@ -74,6 +74,12 @@ int32_t abi_tensor_create(hs_model *m, int32_t slot, int32_t layer, int32_t type
     return hs_model_tensor_create(m, slot, layer, type, rows, cols);
 }
 
+/* The first required tensor that was not created, as layer << 8 | slot; -1 when there is none. */
+EXPORT(hs_model_missing)
+int32_t abi_model_missing(hs_model *m) {
+    return hs_model_missing(m);
+}
+
 /* n whole rows as in the file, in order; row0 and n are multiples of 4, except n of the last call. */
 EXPORT(hs_tensor_rows)
 int32_t abi_tensor_rows(hs_model *m, int32_t slot, int32_t layer, int32_t row0, int32_t n, const uint8_t *rows) {

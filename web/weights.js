@@ -50,20 +50,35 @@ function place(name) {
   return { slot, layer: Number(match[1]) };
 }
 
+/** The name of a slot. @param {number} slot @param {number} layer */
+function nameOf(slot, layer) {
+  for (const [name, number] of GLOBAL_SLOTS) if (number === slot) return name;
+  for (const [name, number] of LAYER_SLOTS) if (number === slot) return `blk.${layer}.${name}`;
+  throw new Error(`no tensor has slot ${slot}`);
+}
+
 /**
- * Name of the tensor that hs_model_ready() found missing: the core tells the slot ("ffn_up: 0 (limit 1536)"), not the layer.
- * Tensors that the file has are complete by then.
- * @param {string} text
- * @param {import('./gguf.js').GgufTensor[]} tensors
+ * Announces every tensor to the core, before a weight is read.
+ * @param {import('./wasm-loader.js').Wasm} wasm
+ * @param {number} model
+ * @param {{tensor: import('./gguf.js').GgufTensor, slot: number, layer: number}[]} places
  */
-function missingTensor(text, tensors) {
-  const slot = text.split(':')[0];
-  const name = slot.endsWith('.bias') ? slot : `${slot}.weight`;
-  if (GLOBAL_SLOTS.has(name)) return name;
-  const names = new Set(tensors.map((t) => t.name));
-  let layer = 0;
-  while (names.has(`blk.${layer}.${name}`)) layer++;
-  return `blk.${layer}.${name}`;
+function createTensors(wasm, model, places) {
+  for (const { tensor, slot, layer } of places) {
+    const status = wasm.exports.hs_tensor_create(model, slot, layer, tensor.type, tensor.rows, tensor.cols);
+    if (FILE_FAULTS.includes(status)) {
+      const shape = `${tensor.cols}x${tensor.rows}`;
+      throw new HalfspaceError('bad-file', `tensor ${tensor.name} of shape ${shape} does not fit the model: ${wasm.lastError()}`, {
+        field: tensor.name,
+        value: shape,
+      });
+    }
+    wasm.check(status, tensor.name);
+  }
+  const missing = wasm.exports.hs_model_missing(model);
+  if (missing === -1) return;
+  const name = nameOf(missing & 255, missing >> 8);
+  throw new HalfspaceError('bad-file', `tensor ${name} is missing`, { field: name });
 }
 
 /**
@@ -76,6 +91,8 @@ function missingTensor(text, tensors) {
  */
 export async function loadWeights(wasm, model, file, source, { onProgress, signal } = {}) {
   const places = file.tensors.map((tensor) => ({ tensor, ...place(tensor.name) }));
+  throwIfAborted(signal);
+  createTensors(wasm, model, places);
   const total = file.tensors.reduce((sum, t) => sum + t.nbytes, 0);
   const rowBytes = (/** @type {import('./gguf.js').GgufTensor} */ t) => t.nbytes / t.rows;
   const stagingBytes = Math.max(STAGING_BYTES, ...file.tensors.map((t) => Math.min(4, t.rows) * rowBytes(t)));
@@ -92,15 +109,6 @@ export async function loadWeights(wasm, model, file, source, { onProgress, signa
   try {
     for (const { tensor, slot, layer } of places) {
       throwIfAborted(signal);
-      const status = wasm.exports.hs_tensor_create(model, slot, layer, tensor.type, tensor.rows, tensor.cols);
-      if (FILE_FAULTS.includes(status)) {
-        const shape = `${tensor.cols}x${tensor.rows}`;
-        throw new HalfspaceError('bad-file', `tensor ${tensor.name} of shape ${shape} does not fit the model: ${wasm.lastError()}`, {
-          field: tensor.name,
-          value: shape,
-        });
-      }
-      wasm.check(status, tensor.name);
       const rowsAtOnce = Math.max(4, Math.floor(stagingBytes / rowBytes(tensor) / 4) * 4);
       let row = 0;
       let filled = 0;
@@ -125,10 +133,5 @@ export async function loadWeights(wasm, model, file, source, { onProgress, signa
   } finally {
     wasm.exports.hs_free(staging);
   }
-  const status = wasm.exports.hs_model_ready(model);
-  if (FILE_FAULTS.includes(status)) {
-    const name = missingTensor(wasm.lastError(), file.tensors);
-    throw new HalfspaceError('bad-file', `tensor ${name} is missing`, { field: name });
-  }
-  wasm.check(status, 'weights');
+  wasm.check(wasm.exports.hs_model_ready(model), 'weights');
 }

@@ -112,6 +112,16 @@ int hs_model_tensor_create(hs_model *m, int slot, int layer, int ggml_type, int 
     return hs_tensor_init(t, ggml_type, rows, cols);
 }
 
+int hs_model_missing(hs_model *m) {
+    for (int layer = 0; layer < m->config.n_layers; layer++) {
+        for (int slot = layer == 0 ? 0 : HS_T_ATTN_NORM; slot < HS_T_END; slot++) {
+            const hs_tensor *t = find(m, slot, layer);
+            if (t && t->pack == HS_PACK_NONE && slot_shape(&m->config, slot).required) return layer << 8 | slot;
+        }
+    }
+    return -1;
+}
+
 int hs_model_tensor_rows(hs_model *m, int slot, int layer, int row0, int n, const uint8_t *rows) {
     hs_tensor *t = find(m, slot, layer);
     if (!t || t->pack == HS_PACK_NONE) return hs_error_set(HS_ERR_ARGUMENT, "tensor not created: slot", slot, HS_T_END - 1);

@@ -59,6 +59,9 @@ int hs_model_delete(hs_model *m);
 /* Announces a tensor: rows = ne[1] (1 for vectors), cols = ne[0], which must be what the architecture asks for. */
 int hs_model_tensor_create(hs_model *m, int slot, int layer, int ggml_type, int rows, int cols);
 
+/* The first tensor the architecture requires that was not announced, as layer << 8 | slot; -1 when there is none. */
+int hs_model_missing(hs_model *m);
+
 /* Passes rows to hs_tensor_put_rows(). */
 int hs_model_tensor_rows(hs_model *m, int slot, int layer, int row0, int n, const uint8_t *rows);
 

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { before, test } from 'node:test';
 
-import { Engine, HalfspaceError } from '../../web/index.js';
+import { Engine } from '../../web/index.js';
 import { serveBytes } from './helpers/byte-server.js';
+import { failure } from './helpers/failure.js';
 import { renamed, reshaped, withoutTensor, withUint32 } from './helpers/gguf-edit.js';
 import { modelPath } from './helpers/model.js';
 
@@ -16,10 +17,6 @@ before(async () => {
   path = await modelPath();
   bytes = await readFile(path);
 });
-
-/** @param {string} code @param {string} [field] */
-const failure = (code, field) => (/** @type {unknown} */ error) =>
-  error instanceof HalfspaceError && error.code === code && (field === undefined || error.field === field);
 
 /** @param {Parameters<typeof Engine.load>[0]} source */
 async function logits(source) {
@@ -46,14 +43,15 @@ test('a server that drops connections, with ranges or without, gives the logits 
   }
 });
 
-test('a missing tensor is named', async () => {
+test('a missing tensor is named before a weight is read', async () => {
+  const onProgress = () => assert.fail('weights are being read');
   for (const name of ['blk.3.ffn_up.weight', 'blk.29.attn_norm.weight', 'output_norm.weight', 'token_embd.weight'])
-    await assert.rejects(Engine.load(withoutTensor(bytes, name)), failure('bad-file', name), name);
+    await assert.rejects(Engine.load(withoutTensor(bytes, name), { onProgress }), failure('bad-file', name), name);
 });
 
 test('a tensor that no architecture has is named', async () => {
   const file = renamed(bytes, 'blk.3.ffn_up.weight', 'blk.3.ffn_xy.weight');
-  /** @type {HalfspaceError} */
+  /** @type {import('../../web/index.js').HalfspaceError} */
   const error = await Engine.load(file).then(assert.fail, (e) => e);
   assert.ok(failure('unsupported', 'tensor')(error), String(error));
   assert.equal(error.value, 'blk.3.ffn_xy.weight');
