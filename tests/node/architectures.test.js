@@ -3,9 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { Engine } from '../../web/index.js';
-import { llamaDistributions, meanDifference, ourDistributions } from './helpers/llama.js';
+import { llamaDistributions, meanDifference, ourDistributions, startLlama } from './helpers/llama.js';
 import { randomModel } from './helpers/random-model.js';
-import { startLlama } from './helpers/tokenizer-oracle.js';
 
 /** @type {import('node-llama-cpp').Llama} */
 let llama;

@@ -4,11 +4,11 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 
 import { compareDistributions } from '../../web/distributions.js';
-import { Engine, HalfspaceError } from '../../web/index.js';
+import { Engine } from '../../web/index.js';
 import { decodeModel } from './helpers/decode-model.js';
-import { llamaDistributions, meanDifference, ourDistributions } from './helpers/llama.js';
+import { failure } from './helpers/failure.js';
+import { llamaDistributions, meanDifference, ourDistributions, startLlama } from './helpers/llama.js';
 import { modelPath } from './helpers/model.js';
-import { startLlama } from './helpers/tokenizer-oracle.js';
 
 const DOCUMENT = new URL('../../demo/documents/alice.txt', import.meta.url);
 /** @type {Engine} */
@@ -22,10 +22,6 @@ before(async () => {
   engine = await Engine.load(path);
 });
 after(() => engine.close());
-
-/** @param {string} code @param {string} [field] */
-const failure = (code, field) => (/** @type {unknown} */ error) =>
-  error instanceof HalfspaceError && error.code === code && (field === undefined || error.field === field);
 
 /** @param {AsyncIterable<{id: number, text: string}>} pieces */
 async function collect(pieces) {
@@ -43,6 +39,7 @@ test('logits agree with native llama.cpp over 200 positions', async (t) => {
   const llama = await startLlama();
   const decoded = await llamaDistributions(llama, await decodeModel(path), ids, vocab);
   const rounded = await llamaDistributions(llama, path, ids, vocab);
+  const oneByOne = await llamaDistributions(llama, path, ids, vocab, { oneByOne: true });
   await llama.dispose();
   const exact = await Engine.load(path, { kv: 'f32' });
   const ours = { f32: await ourDistributions(exact, ids), q8: await ourDistributions(engine, ids) };
@@ -59,6 +56,7 @@ test('logits agree with native llama.cpp over 200 positions', async (t) => {
   const noise = meanDifference(rounded, decoded);
   const direct = meanDifference(rounded, ours.f32);
   report('llama.cpp on the file against itself on the decoded weights', noise);
+  report('llama.cpp on the file against itself token by token', meanDifference(rounded, oneByOne));
   report('kv f32 against llama.cpp on the file', direct);
   assert.ok(direct.kl < noise.kl + 2e-4, `${direct.kl}, noise ${noise.kl}`);
 });
@@ -139,7 +137,7 @@ test('bad requests name the field, and the engine stays usable', async () => {
 
 test('no memory for the KV cache says what was asked and what fits', async () => {
   const small = await Engine.load(path, { maxMemoryBytes: 140e6 });
-  /** @type {HalfspaceError} */
+  /** @type {import('../../web/index.js').HalfspaceError} */
   const error = await small.prefill(engine.tokenize(text).slice(0, 4000)).then(assert.fail, (e) => e);
   assert.ok(failure('out-of-memory', 'ctx')(error), String(error));
   assert.match(error.message, /needs \d+ bytes, \d+ are free: \d+ tokens fit/);

@@ -7,6 +7,7 @@ import { modelConfig } from '../../web/config.js';
 import { HalfspaceError } from '../../web/errors.js';
 import { readGguf } from '../../web/gguf.js';
 import { openSource } from '../../web/sources.js';
+import { failure } from './helpers/failure.js';
 import { modelPath } from './helpers/model.js';
 
 /** The first bytes of the real model: its header and a little more. */
@@ -26,10 +27,6 @@ async function parse(bytes, size = fullSize) {
   const inner = await openSource(bytes);
   return readGguf({ ...inner, size });
 }
-
-/** @param {string} code @param {string} field */
-const failure = (code, field) => (/** @type {unknown} */ error) =>
-  error instanceof HalfspaceError && error.code === code && error.field === field;
 
 /** @param {(view: DataView) => void} edit */
 function edited(edit) {

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { HalfspaceError } from '../../web/errors.js';
 import { openSource } from '../../web/sources.js';
 import { serveBytes } from './helpers/byte-server.js';
+import { failure } from './helpers/failure.js';
 import { seededRandom } from './helpers/random.js';
 
 /** Where a fault would show as waiting without end. */
@@ -22,13 +22,6 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'halfspace-sources-'));
 });
 after(() => rm(folder, { recursive: true }));
-
-/** @param {string} code @param {string} [field] @param {unknown} [value] */
-const failure = (code, field, value) => (/** @type {unknown} */ error) =>
-  error instanceof HalfspaceError &&
-  error.code === code &&
-  (field === undefined || error.field === field) &&
-  (value === undefined || error.value === value);
 
 /** @param {AsyncIterable<Uint8Array>} stream @param {(received: number) => void} [onPiece] */
 async function collect(stream, onPiece) {
@@ -116,7 +109,10 @@ test('retries end when no byte comes, after pauses that double', async (t) => {
   });
   const source = await openSource(url);
   file.cut = (_index, start) => (start === 100 ? 50 : 0);
-  await assert.rejects(source.read(100, 1000), (e) => failure('io', 'offset', 150)(e) && /** @type {HalfspaceError} */ (e).limit === 5);
+  await assert.rejects(
+    source.read(100, 1000),
+    (e) => failure('io', 'offset', 150)(e) && /** @type {import('../../web/index.js').HalfspaceError} */ (e).limit === 5,
+  );
   assert.deepEqual(starts.slice(1), [100, 150, 150, 150, 150, 150]);
   assert.deepEqual(pauses, [100, 200, 400, 800, 1600]);
 });

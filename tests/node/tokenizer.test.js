@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { gguf } from '@huggingface/gguf';
 import { createTokenizer } from '../../web/tokenizer.js';
+import { startLlama } from './helpers/llama.js';
 import { modelPath } from './helpers/model.js';
 import { seededRandom } from './helpers/random.js';
-import { startLlama, texts, withVocabulary } from './helpers/tokenizer-oracle.js';
+import { texts, withVocabulary } from './helpers/tokenizer-oracle.js';
 
 /** @typedef {import('./helpers/gguf-writer.js').Value} Value */
 /** @typedef {import('../../web/tokenizer.js').Tokenizer} Tokenizer */

@@ -1,6 +1,7 @@
 /** The same model with its quantised weights decoded to f16: what llama.cpp computes without rounding activations to 8 bits. */
 import { readGguf } from '../../../web/gguf.js';
 import { openSource } from '../../../web/sources.js';
+import { stringAt } from './gguf-edit.js';
 import { writeGguf } from './gguf-writer.js';
 import { fromHalf, toHalf } from './half.js';
 
@@ -34,11 +35,7 @@ export async function decodeModel(path) {
   const source = await openSource(path);
   const file = await readGguf(source);
   const header = Buffer.from(await source.read(0, Math.min(...file.tensors.map((t) => t.offset))));
-  const names = file.tensors.map(({ name }) => {
-    const length = Buffer.alloc(8);
-    length.writeUInt32LE(name.length);
-    return header.indexOf(Buffer.concat([length, Buffer.from(name)]));
-  });
+  const names = file.tensors.map(({ name }) => stringAt(header, name));
   const start = 24; // magic, version, and two counts
   const metadata = { count: Number(header.readBigUInt64LE(16)), bytes: header.subarray(start, Math.min(...names)) };
   const tensors = [];

@@ -1,14 +1,17 @@
 /** Copies of a GGUF file with one fault in the header. Tensor data stays where it is. */
 import assert from 'node:assert/strict';
 
-/** @param {Buffer} file @param {string} key offset behind a length-prefixed string of the header */
-function behind(file, key) {
+/** Offset of a length-prefixed string in a header. @param {Buffer} file @param {string} text */
+export function stringAt(file, text) {
   const prefix = Buffer.alloc(8);
-  prefix.writeBigUInt64LE(BigInt(key.length));
-  const at = file.indexOf(Buffer.concat([prefix, Buffer.from(key)]));
-  assert.ok(at > 0, `${key} is in the header`);
-  return at + 8 + key.length;
+  prefix.writeBigUInt64LE(BigInt(text.length));
+  const at = file.indexOf(Buffer.concat([prefix, Buffer.from(text)]));
+  assert.ok(at > 0, `${text} is in the header`);
+  return at;
 }
+
+/** @param {Buffer} file @param {string} text offset behind it */
+const behind = (file, text) => stringAt(file, text) + 8 + text.length;
 
 /** @param {Buffer} file @param {string} from @param {string} to of the same length */
 export function renamed(file, from, to) {

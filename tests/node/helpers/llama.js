@@ -3,10 +3,40 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { getLlama } from 'node-llama-cpp';
+
 import { compareDistributions } from '../../../web/distributions.js';
 
 /** Smaller log-probabilities do not matter, and llama.cpp gives them as 0. */
 const LEAST_LOG = -80;
+
+/** @returns {Promise<import('node-llama-cpp').Llama>} */
+export const startLlama = () => getLlama({ gpu: false, build: 'never', logLevel: /** @type {any} */ ('disabled') });
+
+/**
+ * Loads a file into llama.cpp for as long as `use` runs.
+ * @template T
+ * @param {import('node-llama-cpp').Llama} llama
+ * @param {string | Uint8Array} source path, or the bytes of a file
+ * @param {Partial<import('node-llama-cpp').LlamaModelOptions>} options
+ * @param {(model: import('node-llama-cpp').LlamaModel) => T | Promise<T>} use
+ * @returns {Promise<T>}
+ */
+export async function withLlamaModel(llama, source, options, use) {
+  const folder = await mkdtemp(join(tmpdir(), 'halfspace-llama-'));
+  try {
+    const path = typeof source === 'string' ? source : join(folder, 'model.gguf');
+    if (typeof source !== 'string') await writeFile(path, source);
+    const model = await llama.loadModel({ modelPath: path, gpuLayers: 0, ...options });
+    try {
+      return await use(model);
+    } finally {
+      await model.dispose();
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
 
 /**
  * Log-probabilities after each of `ids`.
@@ -17,12 +47,8 @@ const LEAST_LOG = -80;
  * @param {{oneByOne?: boolean}} [options] oneByOne: decode each token instead of the batch
  * @returns {Promise<Float32Array[]>}
  */
-export async function llamaDistributions(llama, source, ids, vocab, { oneByOne = false } = {}) {
-  const folder = await mkdtemp(join(tmpdir(), 'halfspace-llama-'));
-  try {
-    const path = typeof source === 'string' ? source : join(folder, 'model.gguf');
-    if (typeof source !== 'string') await writeFile(path, source);
-    const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 });
+export function llamaDistributions(llama, source, ids, vocab, { oneByOne = false } = {}) {
+  return withLlamaModel(llama, source, {}, async (model) => {
     const sequence = (await model.createContext({ contextSize: 512, threads: 2 })).getSequence();
     const batches = oneByOne ? ids.map((id) => [id]) : [ids];
     const rows = [];
@@ -34,11 +60,8 @@ export async function llamaDistributions(llama, source, ids, vocab, { oneByOne =
         rows.push(row);
       }
     }
-    await model.dispose();
     return rows;
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 }
 
 /**

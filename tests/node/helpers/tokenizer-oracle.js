@@ -1,9 +1,6 @@
 /** Vocabularies in native llama.cpp, and the texts to compare on. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { getLlama } from 'node-llama-cpp';
 import { writeGguf } from './gguf-writer.js';
+import { withLlamaModel } from './llama.js';
 import { seededRandom } from './random.js';
 
 /** @typedef {import('./gguf-writer.js').Value} Value */
@@ -20,9 +17,6 @@ const ARCHITECTURE = {
   'llama.attention.layer_norm_rms_epsilon': 1e-5,
 };
 
-/** @returns {Promise<import('node-llama-cpp').Llama>} */
-export const startLlama = () => getLlama({ gpu: false, build: 'never', logLevel: /** @type {any} */ ('disabled') });
-
 /**
  * Gives `use` the vocabulary of a file, or of metadata, as llama.cpp reads it.
  * @template T
@@ -31,22 +25,11 @@ export const startLlama = () => getLlama({ gpu: false, build: 'never', logLevel:
  * @param {(model: LlamaModel) => T} use
  * @returns {Promise<T>}
  */
-export async function withVocabulary(llama, source, use) {
-  const folder = await mkdtemp(join(tmpdir(), 'halfspace-vocabulary-'));
-  try {
-    const path = 'path' in source ? source.path : join(folder, 'vocabulary.gguf');
-    if ('metadata' in source) await writeFile(path, writeGguf({ ...ARCHITECTURE, ...source.metadata }));
-    const pre = 'pre' in source ? source.pre : undefined;
-    const metadataOverrides = pre === undefined ? {} : { tokenizer: { ggml: { pre } } };
-    const model = await llama.loadModel({ modelPath: path, vocabOnly: true, gpuLayers: 0, metadataOverrides });
-    try {
-      return use(model);
-    } finally {
-      await model.dispose();
-    }
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+export function withVocabulary(llama, source, use) {
+  const file = 'path' in source ? source.path : writeGguf({ ...ARCHITECTURE, ...source.metadata });
+  const pre = 'pre' in source ? source.pre : undefined;
+  const metadataOverrides = pre === undefined ? {} : { tokenizer: { ggml: { pre } } };
+  return withLlamaModel(llama, file, { vocabOnly: true, metadataOverrides }, use);
 }
 
 /** Texts chosen to part tokenizers that differ. */
