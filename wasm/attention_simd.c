@@ -8,6 +8,7 @@
  */
 #include "kernels/attention.h"
 
+#include "base/f16.h"
 #include "simd.h"
 #include "simd_exp.h"
 
@@ -38,12 +39,16 @@ static inline eight_dims load_eight_i8(const void *rows, size_t at) {
     return (eight_dims){wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wide)), wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(wide))};
 }
 
+static inline v128_t load_four_bf16(const uint16_t *x) {
+    return wasm_i32x4_shl(wasm_u32x4_load16x4(x), 16);
+}
+
 static inline eight_dims load_eight_f32(const void *rows, size_t at) {
     const float *row = (const float *)rows + at;
     return (eight_dims){wasm_v128_load(row), wasm_v128_load(row + 4)};
 }
 
-static inline void logits_q8(int query, int group, const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
+static inline void logits_q8(int query, int group, const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
     const v128_t low_mask = wasm_i8x16_splat(15), high_mask = wasm_i8x16_splat((int8_t)0xf0), byte = wasm_i16x8_splat(255);
     int d = q->head_dim, pairs = d / 8;
     for (int i = 0; i < n_groups; i++, high += 2 * d, low += 2 * d) {
@@ -62,7 +67,7 @@ static inline void logits_q8(int query, int group, const hs_queries *q, const ui
                 sum[g] = wasm_i32x4_add(sum[g], wasm_i32x4_add(a, b));
             }
         }
-        v128_t scale = wasm_v128_load(k_scale + 4 * i);
+        v128_t scale = load_four_bf16(k_scale + 4 * i);
         for (int g = 0; g < group; g++) {
             v128_t logit = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->wide_scale[query + g]));
             wasm_v128_store(out + (query + g) * out_stride + 4 * i, wasm_f32x4_mul(logit, scale));
@@ -70,7 +75,7 @@ static inline void logits_q8(int query, int group, const hs_queries *q, const ui
     }
 }
 
-void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
+void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
     BY_QUERIES(q->group, logits_q8, q, high, low, k_scale, n_groups, out, out_stride)
 }
 
@@ -92,7 +97,7 @@ static inline v128_t screen_dot(const hs_queries *q, int g, int first_pair, int 
 #endif
 }
 
-static inline void screen(int query, int group, const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
+static inline void screen(int query, int group, const hs_queries *q, const uint8_t *high, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
     const v128_t low_mask = wasm_i8x16_splat(15);
     int d = q->head_dim, pairs = d / 8;
     for (int i = 0; i < n_groups; i++, high += 2 * d) {
@@ -110,7 +115,7 @@ static inline void screen(int query, int group, const hs_queries *q, const uint8
                 sum[g] = p == 0 ? part : wasm_i32x4_add(sum[g], part);
             }
         }
-        v128_t scale = wasm_v128_load(k_scale + 4 * i);
+        v128_t scale = load_four_bf16(k_scale + 4 * i);
         for (int g = 0; g < group; g++) {
             v128_t logit = hs_fma(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->screen_scale[query + g]), wasm_f32x4_splat(q->screen_offset[query + g]));
             v128_t half = wasm_f32x4_mul(wasm_f32x4_splat(q->screen_variance[query + g]), wasm_f32x4_mul(scale, scale));
@@ -120,12 +125,12 @@ static inline void screen(int query, int group, const hs_queries *q, const uint8
     }
 }
 
-void hs_screen(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
+void hs_screen(const hs_queries *q, const uint8_t *high, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
     BY_QUERIES(q->group, screen, q, high, k_scale, n_groups, out, out_stride)
 }
 
 /* scale: one factor per row, or NULL for 1. */
-static inline void logits_rows(int query, int group, eight_dims (*load)(const void *, size_t), const hs_queries *q, const void *rows, const float *scale, int n, float *out, int out_stride) {
+static inline void logits_rows(int query, int group, eight_dims (*load)(const void *, size_t), const hs_queries *q, const void *rows, const uint16_t *scale, int n, float *out, int out_stride) {
     int d = q->head_dim;
     for (int j = 0; j < n; j++) {
         v128_t sum[QUERIES];
@@ -137,11 +142,11 @@ static inline void logits_rows(int query, int group, eight_dims (*load)(const vo
                 sum[g] = hs_fma(key.high, wasm_v128_load(q->rows[query + g] + i + 4), sum[g]);
             }
         }
-        for (int g = 0; g < group; g++) out[(query + g) * out_stride + j] = hs_sum_f32x4(sum[g]) * (scale ? scale[j] : 1);
+        for (int g = 0; g < group; g++) out[(query + g) * out_stride + j] = hs_sum_f32x4(sum[g]) * (scale ? hs_bf16_to_f32(scale[j]) : 1);
     }
 }
 
-void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride) {
+void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride) {
     BY_QUERIES(q->group, logits_rows, load_eight_i8, q, rows, scale, n, out, out_stride)
 }
 
@@ -175,10 +180,10 @@ static inline void accumulate(int query, int group, eight_dims (*load)(const voi
     for (int dim = 0; dim < head_dim; dim += 8) accumulate_slice(load, w + query * w_stride, w_stride, rows, dim, index, n, group, head_dim, out + query * head_dim + dim);
 }
 
-void hs_accumulate_i8(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out) {
+void hs_accumulate_i8(float *w, int w_stride, const int8_t *rows, const uint16_t *scale, const int *index, int n, int group, int head_dim, float *out) {
     for (int g = 0; g < group; g++) {
         float *weight = w + g * w_stride;
-        for (int j = 0; j < n; j++) weight[j] *= scale[index ? index[j] : j];
+        for (int j = 0; j < n; j++) weight[j] *= hs_bf16_to_f32(scale[index ? index[j] : j]);
     }
     BY_QUERIES(group, accumulate, load_eight_i8, w, w_stride, rows, index, n, head_dim, out)
 }

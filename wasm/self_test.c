@@ -99,10 +99,11 @@ static int logits_agree(void) {
     static hs_queries q;
     static float rows[GROUP * D];
     static uint8_t planes[2][KEYS * D / 2];
-    float scale[KEYS], a[GROUP * KEYS], b[GROUP * KEYS];
+    uint16_t scale[KEYS];
+    float a[GROUP * KEYS], b[GROUP * KEYS];
     for (int i = 0; i < GROUP * D; i++) rows[i] = random_unit();
     for (unsigned i = 0; i < sizeof planes; i++) planes[i / sizeof planes[0]][i % sizeof planes[0]] = (uint8_t)(next_random() >> 24);
-    for (int i = 0; i < KEYS; i++) scale[i] = 0.01f + 0.001f * (float)i;
+    for (int i = 0; i < KEYS; i++) scale[i] = (uint16_t)(0x3c24 + 4 * i); /* bf16 from 0.01 on */
     hs_queries_prepare(&q, rows, GROUP, D, 0.125f);
     hs_screen(&q, planes[0], scale, KEYS / 4, a, KEYS);
     hs_screen_scalar(&q, planes[0], scale, KEYS / 4, b, KEYS);

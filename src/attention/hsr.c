@@ -1,5 +1,6 @@
 /* Attention by half-space reporting over the leaves, with a far field for what is not reported; attention.h has the plan. */
 #include "attention/softmax.h"
+#include "base/f16.h"
 #include "kernels/vector.h"
 
 #include <math.h>
@@ -198,8 +199,10 @@ static float coarse_scale(const hs_queries *q) {
 }
 
 /* Bit i: key i of the leaf may reach the threshold of a query. */
-static unsigned reported_keys(const hs_queries *q, const float *k_scale, float coarse_from, const float *weight, size_t stride, const float *threshold) {
+static unsigned reported_keys(const hs_queries *q, const uint16_t *packed_scale, float coarse_from, const float *weight, size_t stride, const float *threshold) {
     unsigned hits = 0;
+    float k_scale[HS_LEAF];
+    for (int i = 0; i < HS_LEAF; i++) k_scale[i] = hs_bf16_to_f32(packed_scale[i]);
     if (hs_at_least_16(k_scale, coarse_from) == 0) { /* nearly always */
         for (int g = 0; g < q->group; g++) hits |= hs_at_least_16(weight + (size_t)g * stride, threshold[g]);
         return hits;

@@ -21,6 +21,11 @@ static inline float hs_bf16_to_f32(uint16_t h) {
     return hs_bits_to_f32((uint32_t)h << 16);
 }
 
+/* The least bf16 that is not below x; x >= 0 and finite, at most 3.3e38. */
+static inline uint16_t hs_f32_to_bf16_up(float x) {
+    return (uint16_t)((hs_f32_to_bits(x) + 0xffff) >> 16);
+}
+
 /* Exact. Moving exponent and mantissa into place leaves the value 2^112 too small, denormals included. */
 static inline float hs_f16_to_f32(uint16_t h) {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, magnitude = (uint32_t)(h & 0x7fff) << 13;

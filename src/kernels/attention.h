@@ -2,7 +2,7 @@
  * Attention kernels: products of a group of queries with stored keys, weights, and weighted sums of values.
  *
  * Notation: G queries share a KV head, d = head_dim, keys and planes are laid out as kv/kv.h says. Logits of query g
- * start at out + g * out_stride, one float per key. Key ranges are given in groups of four; kernels may write the logits
+ * start at out + g * out_stride, one float per key. Scales of int8 rows are bf16. Key ranges are given in groups of four; kernels may write the logits
  * of up to three keys beyond a count that is not a multiple of four.
  */
 #ifndef HS_KERNELS_ATTENTION_H
@@ -30,19 +30,19 @@ typedef struct {
 void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_dim, float scale);
 
 /* Exact logits with int8 keys: out = k_scale * <q, key>, q to 16 bits (error below |q|_inf * 2^-16 per dim). */
-void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride);
-void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride);
+void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride);
+void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride);
 
 /*
  * Logits from the high nibbles alone and q to 8 bits, less half the variance of what the low nibbles would add (at most 0.5):
  * exp(out) then has the mean of exp(logit) over the unknown nibbles.
  */
-void hs_screen(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride);
-void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride);
+void hs_screen(const hs_queries *q, const uint8_t *high, const uint16_t *k_scale, int n_groups, float *out, int out_stride);
+void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const uint16_t *k_scale, int n_groups, float *out, int out_stride);
 
 /* Logits of int8 rows (leaf centroids) in row-major order: out = scale * <q, row>, q in f32. */
-void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride);
-void hs_logits_rows_i8_scalar(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride);
+void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride);
+void hs_logits_rows_i8_scalar(const hs_queries *q, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride);
 
 /* Logits of f32 rows. */
 void hs_logits_rows_f32(const hs_queries *q, const float *rows, int n, float *out, int out_stride);
@@ -52,8 +52,8 @@ void hs_logits_rows_f32_scalar(const hs_queries *q, const float *rows, int n, fl
  * out [g][d] += sum over j < n of w[g * w_stride + j] * row(j), with row(j) = scale[i] * rows[i], i = index ? index[j] : j.
  * The int8 form scales the weights in place first.
  */
-void hs_accumulate_i8(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out);
-void hs_accumulate_i8_scalar(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out);
+void hs_accumulate_i8(float *w, int w_stride, const int8_t *rows, const uint16_t *scale, const int *index, int n, int group, int head_dim, float *out);
+void hs_accumulate_i8_scalar(float *w, int w_stride, const int8_t *rows, const uint16_t *scale, const int *index, int n, int group, int head_dim, float *out);
 void hs_accumulate_f32(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out);
 void hs_accumulate_f32_scalar(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out);
 

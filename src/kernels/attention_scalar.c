@@ -1,6 +1,7 @@
 /* Scalar references of the attention kernels, and the preparation of queries. */
 #include "kernels/attention.h"
 
+#include "base/f16.h"
 #include "kernels/even_odd.h"
 #include "kernels/rotate.h"
 
@@ -41,7 +42,7 @@ static int nibble(const uint8_t *plane, int d, int i, int dim) {
     return dim % 8 < 4 ? pair & 15 : pair >> 4;
 }
 
-void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t *low, const float *k_scale, int n_groups, float *out, int out_stride) {
+void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
     for (int g = 0; g < q->group; g++) {
         for (int i = 0; i < 4 * n_groups; i++) {
             double sum = 0;
@@ -49,28 +50,28 @@ void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t
                 int key = (nibble(high, q->head_dim, i, dim) << 4 | nibble(low, q->head_dim, i, dim)) - 128;
                 sum += (double)q->wide[g][hs_even_odd_place(dim)] * key;
             }
-            out[g * out_stride + i] = (float)(sum * (double)q->wide_scale[g]) * k_scale[i];
+            out[g * out_stride + i] = (float)(sum * (double)q->wide_scale[g]) * hs_bf16_to_f32(k_scale[i]);
         }
     }
 }
 
-void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const float *k_scale, int n_groups, float *out, int out_stride) {
+void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
     for (int g = 0; g < q->group; g++) {
         for (int i = 0; i < 4 * n_groups; i++) {
             int sum = 0;
             for (int dim = 0; dim < q->head_dim; dim++) sum += q->narrow[g][dim] * nibble(high, q->head_dim, i, dim);
-            float logit = ((float)sum * q->screen_scale[g] + q->screen_offset[g]) * k_scale[i];
-            out[g * out_stride + i] = logit - fminf(q->screen_variance[g] * (k_scale[i] * k_scale[i]), 0.5f);
+            float scale = hs_bf16_to_f32(k_scale[i]), logit = ((float)sum * q->screen_scale[g] + q->screen_offset[g]) * scale;
+            out[g * out_stride + i] = logit - fminf(q->screen_variance[g] * (scale * scale), 0.5f);
         }
     }
 }
 
-void hs_logits_rows_i8_scalar(const hs_queries *q, const int8_t *rows, const float *scale, int n, float *out, int out_stride) {
+void hs_logits_rows_i8_scalar(const hs_queries *q, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride) {
     for (int g = 0; g < q->group; g++) {
         for (int j = 0; j < n; j++) {
             double sum = 0;
             for (int i = 0; i < q->head_dim; i++) sum += (double)q->rows[g][i] * rows[j * q->head_dim + i];
-            out[g * out_stride + j] = (float)sum * scale[j];
+            out[g * out_stride + j] = (float)sum * hs_bf16_to_f32(scale[j]);
         }
     }
 }
@@ -81,11 +82,11 @@ void hs_logits_rows_f32_scalar(const hs_queries *q, const float *rows, int n, fl
     }
 }
 
-void hs_accumulate_i8_scalar(float *w, int w_stride, const int8_t *rows, const float *scale, const int *index, int n, int group, int head_dim, float *out) {
+void hs_accumulate_i8_scalar(float *w, int w_stride, const int8_t *rows, const uint16_t *scale, const int *index, int n, int group, int head_dim, float *out) {
     for (int g = 0; g < group; g++) {
         for (int j = 0; j < n; j++) {
             int i = index ? index[j] : j;
-            float weight = w[g * w_stride + j] *= scale[i];
+            float weight = w[g * w_stride + j] *= hs_bf16_to_f32(scale[i]);
             for (int dim = 0; dim < head_dim; dim++) out[g * head_dim + dim] += weight * (float)rows[(int64_t)i * head_dim + dim];
         }
     }

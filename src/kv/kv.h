@@ -1,18 +1,23 @@
 /*
  * The KV cache of one (layer, KV head), which is also the half-space reporting index over its keys.
  *
- * Keys are kept in the order they came, until a chunk of the oldest ones is sealed: then the chunk is permuted, once, so
- * that the keys of each run of HS_LEAF lie close to one another (hsr/tree.h), and each such leaf gets a summary. Softmax
- * does not depend on the order of keys, so dense attention reads the same arrays and the same stored values as the index.
- * The first HS_LEAF keys of a conversation (the attention sink) and the newest keys (the window) are never sealed.
+ * Keys are kept in the order they came, until the oldest ones are sealed: a chunk of them is permuted so that the keys of
+ * each run of HS_LEAF lie close to one another (hsr/tree.h), and each such leaf gets a summary. Softmax does not depend on
+ * the order of keys, so dense attention reads the same arrays and the same stored values as the index. The first HS_LEAF
+ * keys of a conversation (the attention sink) and the newest keys (the window) are never sealed.
  *
- * Q8: a key is rotated (kernels/rotate.h), then int8 with one f32 scale (its largest magnitude / 127), stored as
- * u = value + 128 in two planes of nibbles, so that the high plane alone is a 4-bit screen. Planes are tiles of
- * 4 keys x 4 dims as in quant/tensor.h: group g of four keys has 2*head_dim bytes per plane; byte vector p (16 bytes) holds dims 8p..8p+3 in its low and 8p+4..8p+7 in its
- * high nibbles; byte 4i+c of it is key i, dim c. A value is an int8 row with one scale.
- * F32: keys and values are f32 rows; the high plane and its scale serve the screen only.
+ * Chunks follow the logarithmic method of Bentley and Saxe (1980) with base HS_CHUNK_GROWTH: sealed keys form as many
+ * chunks of max_chunk keys as fit, then of an eighth of it, and so on down to HS_CHUNK. A key is sorted into a chunk of
+ * each size once, at about ten passes over it per halving (hsr/tree.h). What is sealed depends on the number of keys alone,
+ * so a cache that was cut equals one that never was longer.
  *
- * Bytes per key at head_dim 64, index included: Q8 149, F32 561.
+ * Q8: a key is rotated (kernels/rotate.h), then int8 with one scale (its largest magnitude / 127, rounded up to bf16), stored
+ * as u = value + 128 in two planes of nibbles, so that the high plane alone is a 4-bit screen. Planes are tiles of
+ * 4 keys x 4 dims as in quant/tensor.h: group g of four keys has 2*head_dim bytes per plane; byte vector p (16 bytes) holds
+ * dims 8p..8p+3 in its low and 8p+4..8p+7 in its high nibbles; byte 4i+c of it is key i, dim c. A value is an int8 row with
+ * one scale. F32: keys and values are f32 rows; the high plane and its scale serve the screen only.
+ *
+ * Bytes per key at head_dim 64, index included: Q8 147.5, F32 561; keys alone 79 and 301.
  */
 #ifndef HS_KV_KV_H
 #define HS_KV_KV_H
@@ -24,64 +29,95 @@ enum { HS_KV_Q8 = 0,
        HS_KV_F32 = 1 };
 
 enum {
-    HS_LEAF = 16,                                  /* keys per leaf */
-    HS_CHUNK = 128,                                /* keys sealed together */
-    HS_KV_RECENT = 32,                             /* newest keys that always stay in the window */
-    HS_KV_TAIL = HS_LEAF + HS_CHUNK + HS_KV_RECENT /* more keys than a sealed cache ever has unsealed */
+    HS_LEAF = 16,                                   /* keys per leaf, and per run of unsealed keys */
+    HS_CHUNK = 128,                                 /* keys sealed together */
+    HS_CHUNK_GROWTH = 8,                            /* chunks that are merged into one */
+    HS_CHUNK_MAX = 65536,                           /* limit of max_chunk */
+    HS_KV_RECENT = 32,                              /* newest keys that always stay in the window */
+    HS_KV_TAIL = HS_LEAF + HS_CHUNK + HS_KV_RECENT, /* more keys than a sealed cache ever has unsealed */
 };
+
+/* What a cache is made for. */
+typedef struct {
+    int head_dim;  /* HS_MIN_HEAD_DIM..HS_MAX_HEAD_DIM, a multiple of 8 */
+    int type;      /* HS_KV_Q8 or HS_KV_F32 */
+    int keys_only; /* no values: an index for report, count and top alone */
+    int max_chunk; /* HS_CHUNK times a power of HS_CHUNK_GROWTH, at most HS_CHUNK_MAX */
+} hs_kv_shape;
 
 typedef struct hs_kv {
     const struct hs_kv *parent; /* its keys come first and are shared, read-only; or NULL */
-    int head_dim, type, capacity;
-    int base;        /* keys held by the parents */
-    int count;       /* keys of its own */
+    int head_dim, type, keys_only, max_chunk, capacity;
+    int base;        /* position of the first own key: keys held by the parents, or dropped */
+    int count;       /* own keys, removed ones included */
+    int removed;     /* keys whose bit in `live` is clear */
     int sealed_from; /* own keys sealed_from..sealed_to-1 lie in leaves; both are multiples of HS_LEAF */
     int sealed_to;
-    uint8_t *k_high; /* [capacity/4][2 * head_dim] */
-    uint8_t *k_low;  /* Q8 only, same shape */
-    float *k_scale;  /* [capacity] */
-    int8_t *v;       /* Q8: [capacity][head_dim] */
-    float *v_scale;  /* Q8: [capacity] */
-    float *k_rows;   /* F32: [capacity][head_dim] */
-    float *v_rows;   /* F32: [capacity][head_dim] */
-    int8_t *leaf_k;  /* [capacity/HS_LEAF][head_dim] centroid of the leaf's keys */
-    int8_t *leaf_v;  /* mean of its values */
-    float *leaf_k_scale, *leaf_v_scale;
-    int8_t *leaf_spread; /* [capacity/HS_LEAF][head_dim] variance of its keys per dim, 0..127 times its scale */
-    float *leaf_spread_scale;
+    float v_norm;                          /* no value was longer */
+    uint8_t *k_high;                       /* [capacity/4][2 * head_dim] */
+    uint8_t *k_low;                        /* Q8 only, same shape */
+    uint16_t *k_scale;                     /* [capacity] bf16 */
+    uint16_t *place;                       /* [capacity] arrival order of a sealed key inside its chunk */
+    int8_t *v;                             /* Q8: [capacity][head_dim] */
+    uint16_t *v_scale;                     /* Q8: [capacity] bf16 */
+    float *k_rows;                         /* F32: [capacity][head_dim] */
+    float *v_rows;                         /* F32: [capacity][head_dim] */
+    uint16_t *live;                        /* [capacity/HS_LEAF] bit i: key i of the run was not removed */
+    uint16_t *screen_residual;             /* [capacity/HS_LEAF] bf16: no key of the run is farther from its 4-bit form, in units of its scale */
+    uint16_t *key_residual;                /* Q8: the same for the caller's key (rotated) and the stored one */
+    int8_t *leaf_k;                        /* [capacity/HS_LEAF][head_dim] centroid of the leaf's keys, not rotated */
+    int8_t *leaf_v;                        /* mean of its values */
+    uint16_t *leaf_k_scale, *leaf_v_scale; /* bf16 */
+    int8_t *leaf_spread;                   /* [capacity/HS_LEAF][head_dim] variance of its keys per dim, 0..127 times its scale */
+    uint16_t *leaf_spread_scale;
+    float *leaf_k_radius; /* no live key of the leaf is farther from the stored centroid */
+    float *leaf_v_radius; /* the same for the values */
     struct hs_kv *shared; /* where `parent` points: the parent as it was, without the keys that were copied */
 } hs_kv;
 
 /* Bytes of the slab for `capacity` keys of its own, a multiple of HS_ALIGN; `continues` when it will have a parent. */
-size_t hs_kv_bytes(int head_dim, int capacity, int type, int continues);
+size_t hs_kv_bytes(const hs_kv_shape *shape, int capacity, int continues);
 
 /*
  * Lays an empty cache over a slab of hs_kv_bytes(). With a parent it continues the parent's keys, and the parent must not
  * change: the sealed ones are shared; the unsealed ones, at most HS_KV_TAIL unless the parent never seals, are copied, so
  * that a chain of caches has one window only. The copies count as keys of its own beside `capacity`.
  */
-void hs_kv_init(hs_kv *kv, void *slab, int head_dim, int capacity, int type, const hs_kv *parent);
+void hs_kv_init(hs_kv *kv, void *slab, const hs_kv_shape *shape, int capacity, const hs_kv *parent);
+
+/* Moves a cache without parent to a larger slab. The old slab may be freed then. */
+void hs_kv_move(hs_kv *kv, void *slab, int capacity);
 
 /* Keys held, the parents' included. */
 static inline int hs_kv_length(const hs_kv *kv) {
     return kv->base + kv->count;
 }
 
-/* Appends n keys (after RoPE) and values, rows `stride` floats apart. The caller has checked the capacity. */
+/* Appends n keys (after RoPE) and values, rows `stride` floats apart; v is not read from a cache of keys only. The caller has checked the capacity. */
 void hs_kv_append(hs_kv *kv, const float *k, const float *v, int stride, int n);
 
-/*
- * Seals whole chunks while more than HS_CHUNK + HS_KV_RECENT keys are unsealed. A chunk costs
- * log2(HS_CHUNK / HS_LEAF) levels of power iteration, about ten passes over its keys each.
- */
+/* Seals what is due: all but the sink and HS_KV_RECENT to HS_KV_RECENT + HS_CHUNK - 1 of the newest keys. */
 void hs_kv_seal(hs_kv *kv, void *scratch);
-size_t hs_kv_seal_scratch_bytes(int head_dim);
+size_t hs_kv_seal_scratch_bytes(const hs_kv_shape *shape);
 
-/* The fewest keys hs_kv_truncate() can leave: it cannot cut into sealed or shared keys. */
-int hs_kv_least_length(const hs_kv *kv);
+/* Keeps the first `length` keys, kv->base to hs_kv_length(). Sealed chunks that are cut return to the order of arrival. */
+void hs_kv_truncate(hs_kv *kv, int length, void *scratch);
 
-/* Keeps the first `length` keys, hs_kv_least_length() to hs_kv_length(). */
-void hs_kv_truncate(hs_kv *kv, int length);
+/* Removes the own keys at positions from..to-1: they keep their places, are reported no more and have no weight. */
+void hs_kv_remove(hs_kv *kv, int from, int to);
+
+/* Forgets own keys at the front, all of them removed: `n` is a multiple of max_chunk, and n sealed keys are there. */
+void hs_kv_drop(hs_kv *kv, int n);
+
+/* Keys of the sealed chunk that starts at own index `first`. */
+int hs_kv_chunk(const hs_kv *kv, int first);
+
+/* Position of own index i, given the first index of its chunk when i is sealed. */
+int hs_kv_position(const hs_kv *kv, int i);
+
+static inline int hs_kv_is_live(const hs_kv *kv, int i) {
+    return kv->live[i / HS_LEAF] >> i % HS_LEAF & 1;
+}
 
 /* The stored key or value of own index i, as f32[head_dim]. */
 void hs_kv_key(const hs_kv *kv, int i, float *out);

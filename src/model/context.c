@@ -7,6 +7,12 @@
 
 #include <string.h>
 
+enum { SEALED_CHUNK = HS_CHUNK * HS_CHUNK_GROWTH }; /* longer chunks give closer leaves, and longer pauses when they are sealed */
+
+static hs_kv_shape kv_shape(const hs_model *m, int kv_type) {
+    return (hs_kv_shape){.head_dim = m->config.head_dim, .type = kv_type, .max_chunk = SEALED_CHUNK};
+}
+
 typedef struct {
     size_t head, kv_table, slab_each, slab, scratch_each, total;
 } layout;
@@ -14,13 +20,14 @@ typedef struct {
 static layout context_layout(const hs_model *m, int capacity, int kv_type, const hs_context *parent) {
     const hs_config *c = &m->config;
     size_t caches = (size_t)c->n_layers * (size_t)c->n_kv_heads;
+    hs_kv_shape shape = kv_shape(m, kv_type);
     layout l;
     l.head = hs_align_up(sizeof(hs_context));
     l.kv_table = hs_align_up(caches * sizeof(hs_kv));
-    l.slab_each = hs_kv_bytes(c->head_dim, capacity, kv_type, parent != NULL);
+    l.slab_each = hs_kv_bytes(&shape, capacity, parent != NULL);
     l.slab = caches * l.slab_each;
     size_t attention = hs_attention_scratch_bytes(c->head_dim, c->n_heads / c->n_kv_heads, capacity + (parent ? parent->length : 0), HS_BATCH);
-    size_t sealing = hs_kv_seal_scratch_bytes(c->head_dim);
+    size_t sealing = hs_kv_seal_scratch_bytes(&shape);
     l.scratch_each = hs_align_up(attention > sealing ? attention : sealing);
     l.total = l.head + l.kv_table + l.slab + (size_t)hs_parallel_threads() * l.scratch_each;
     return l;
@@ -66,7 +73,8 @@ hs_context *hs_context_new(hs_model *m, int capacity, int kv_type, hs_context *p
     c->scratch_bytes = l.scratch_each;
     c->params.far_field = 1;
     int caches = m->config.n_layers * m->config.n_kv_heads;
-    for (int i = 0; i < caches; i++) hs_kv_init(&c->kv[i], c->slab + (size_t)i * l.slab_each, m->config.head_dim, capacity, kv_type, parent ? &parent->kv[i] : NULL);
+    hs_kv_shape shape = kv_shape(m, kv_type);
+    for (int i = 0; i < caches; i++) hs_kv_init(&c->kv[i], c->slab + (size_t)i * l.slab_each, &shape, capacity, parent ? &parent->kv[i] : NULL);
     if (parent) parent->children++;
     m->contexts++;
     return c;
@@ -86,9 +94,8 @@ int hs_context_cut(hs_context *c, int n) {
     if (c->children > 0) return hs_error_set(HS_ERR_STATE, "context is the prefix of live contexts", c->children, 0);
     if (n < 0 || n > c->length) return hs_error_set(HS_ERR_ARGUMENT, "tokens to keep", n, c->length);
     int caches = c->model->config.n_layers * c->model->config.n_kv_heads, least = c->parent ? c->parent->length : 0;
-    for (int i = 0; i < caches; i++) least = hs_max(least, hs_kv_least_length(&c->kv[i]));
-    if (n < least) return hs_error_set(HS_ERR_STATE, "cannot cut into sealed or shared keys: tokens to keep", n, least);
-    for (int i = 0; i < caches; i++) hs_kv_truncate(&c->kv[i], n);
+    if (n < least) return hs_error_set(HS_ERR_STATE, "cannot cut into the prefix: tokens to keep", n, least);
+    for (int i = 0; i < caches; i++) hs_kv_truncate(&c->kv[i], n, c->scratch);
     c->length = n;
     return HS_OK;
 }

@@ -1,0 +1,231 @@
+/* Sealing: the order of keys inside chunks, leaf summaries, and what undoes or thins them out. */
+#include "base/f16.h"
+#include "base/hs.h"
+#include "hsr/tree.h"
+#include "kv/kv.h"
+#include "kv/store.h"
+
+#include <math.h>
+#include <string.h>
+
+/* A chunk's keys and values outside the cache, in order of arrival. */
+typedef struct {
+    float *keys;   /* [max_chunk][head_dim] */
+    int8_t *codes; /* Q8 */
+    uint16_t *scales;
+    uint8_t *values; /* rows as stored */
+    uint16_t *value_scales;
+    uint8_t *live;
+    int *order;
+    void *tree;
+} chunk_copy;
+
+static size_t value_row_bytes(const hs_kv_shape *shape) {
+    return shape->keys_only ? 0 : (size_t)shape->head_dim * (shape->type == HS_KV_Q8 ? 1 : sizeof(float));
+}
+
+static size_t lay_out(chunk_copy *s, const hs_kv_shape *shape, uint8_t *base) {
+    size_t d = (size_t)shape->head_dim, n = (size_t)shape->max_chunk, at = 0;
+    s->keys = (float *)(void *)base;
+    at += hs_align_up(n * d * sizeof(float));
+    s->codes = (int8_t *)base + at;
+    at += hs_align_up(n * d);
+    s->scales = (uint16_t *)(void *)(base + at);
+    at += hs_align_up(n * sizeof(uint16_t));
+    s->values = base + at;
+    at += hs_align_up(n * value_row_bytes(shape));
+    s->value_scales = (uint16_t *)(void *)(base + at);
+    at += hs_align_up(n * sizeof(uint16_t));
+    s->live = base + at;
+    at += hs_align_up(n);
+    s->order = (int *)(void *)(base + at);
+    at += hs_align_up(n * sizeof(int));
+    s->tree = base + at;
+    return at + hs_tree_scratch_bytes(shape->head_dim, shape->max_chunk);
+}
+
+static hs_kv_shape shape_of(const hs_kv *kv) {
+    return (hs_kv_shape){kv->head_dim, kv->type, kv->keys_only, kv->max_chunk};
+}
+
+size_t hs_kv_seal_scratch_bytes(const hs_kv_shape *shape) {
+    static uint8_t origin[1]; /* only distances count */
+    chunk_copy s;
+    return lay_out(&s, shape, origin);
+}
+
+/* Keys of the chunk at offset `at` of `sealed` sealed keys: the largest size that is aligned and fits. */
+static int chunk_size(int max_chunk, int at, int sealed) {
+    int size = max_chunk;
+    while (size > HS_CHUNK && (at % size != 0 || at + size > sealed)) size /= HS_CHUNK_GROWTH;
+    return size;
+}
+
+int hs_kv_chunk(const hs_kv *kv, int first) {
+    return chunk_size(kv->max_chunk, first - kv->sealed_from, kv->sealed_to - kv->sealed_from);
+}
+
+int hs_kv_position(const hs_kv *kv, int i) {
+    if (i < kv->sealed_from || i >= kv->sealed_to) return kv->base + i;
+    int at = i - kv->sealed_from, sealed = kv->sealed_to - kv->sealed_from, size = kv->max_chunk;
+    while (size > HS_CHUNK && at / size * size + size > sealed) size /= HS_CHUNK_GROWTH;
+    return kv->base + kv->sealed_from + at / size * size + kv->place[i];
+}
+
+/* Takes keys first..first+n-1 out; `sealed`: they lie in leaves. */
+static void take_out(const hs_kv *kv, int first, int n, int sealed, const chunk_copy *s) {
+    hs_kv_shape shape = shape_of(kv);
+    size_t d = (size_t)kv->head_dim, row = value_row_bytes(&shape);
+    const uint8_t *values = kv->type == HS_KV_Q8 ? (const uint8_t *)kv->v : (const uint8_t *)kv->v_rows;
+    for (int i = first; i < first + n; i++) {
+        size_t to = sealed ? kv->place[i] : (size_t)(i - first);
+        hs_kv_key(kv, i, s->keys + to * d);
+        if (kv->type == HS_KV_Q8) hs_key_code(kv, i, s->codes + to * d);
+        s->scales[to] = kv->k_scale[i];
+        s->live[to] = (uint8_t)hs_kv_is_live(kv, i);
+        if (row > 0) memcpy(s->values + to * row, values + (size_t)i * row, row);
+        if (kv->v_scale) s->value_scales[to] = kv->v_scale[i];
+    }
+}
+
+/* Puts them back in the given order, or in that of arrival when it is NULL. */
+static void put_back(hs_kv *kv, int first, int n, const int *order, const chunk_copy *s) {
+    hs_kv_shape shape = shape_of(kv);
+    size_t d = (size_t)kv->head_dim, row = value_row_bytes(&shape);
+    uint8_t *values = kv->type == HS_KV_Q8 ? (uint8_t *)kv->v : (uint8_t *)kv->v_rows;
+    uint16_t farthest = 0;
+    for (int run = first / HS_LEAF; run < (first + n) / HS_LEAF; run++) {
+        if (kv->key_residual && kv->key_residual[run] > farthest) farthest = kv->key_residual[run];
+        kv->live[run] = kv->screen_residual[run] = 0;
+    }
+    for (int j = 0; j < n; j++) {
+        int i = first + j, run = i / HS_LEAF;
+        size_t from = (size_t)(order ? order[j] : j);
+        if (kv->type == HS_KV_Q8) {
+            hs_put_key_code(kv, i, s->codes + from * d, s->scales[from]);
+            kv->key_residual[run] = farthest; /* whose key is where is not kept: the bound of the chunk */
+        } else {
+            hs_put_key(kv, i, s->keys + from * d);
+        }
+        if (row > 0) memcpy(values + (size_t)i * row, s->values + from * row, row);
+        if (kv->v_scale) kv->v_scale[i] = s->value_scales[from];
+        kv->live[run] = (uint16_t)(kv->live[run] | s->live[from] << i % HS_LEAF);
+        kv->place[i] = (uint16_t)from;
+    }
+}
+
+typedef void (*reader)(const hs_kv *, int, float *);
+
+/* Mean and variance (NULL: not wanted) of the live rows of a leaf. */
+static void leaf_mean(const hs_kv *kv, int leaf, reader read, float *mean, float *variance) {
+    int d = kv->head_dim, live = hs_max(1, __builtin_popcount(kv->live[leaf]));
+    float row[HS_MAX_HEAD_DIM];
+    for (int pass = 0; pass < (variance ? 2 : 1); pass++) {
+        float *sum = pass == 0 ? mean : variance;
+        memset(sum, 0, (size_t)d * sizeof(float));
+        for (int i = leaf * HS_LEAF; i < (leaf + 1) * HS_LEAF; i++) {
+            if (!hs_kv_is_live(kv, i)) continue;
+            read(kv, i, row);
+            for (int dim = 0; dim < d; dim++) sum[dim] += (pass == 0 ? row[dim] : (row[dim] - mean[dim]) * (row[dim] - mean[dim])) / (float)live;
+        }
+    }
+}
+
+/* The largest distance of the leaf's live rows from scale * centre. */
+static float leaf_radius(const hs_kv *kv, int leaf, reader read, const int8_t *centre, uint16_t scale) {
+    float row[HS_MAX_HEAD_DIM];
+    double radius = 0;
+    for (int i = leaf * HS_LEAF; i < (leaf + 1) * HS_LEAF; i++) {
+        if (!hs_kv_is_live(kv, i)) continue;
+        double square = 0;
+        read(kv, i, row);
+        for (int dim = 0; dim < kv->head_dim; dim++) {
+            double off = (double)row[dim] - (double)hs_bf16_to_f32(scale) * centre[dim];
+            square += off * off;
+        }
+        radius = fmax(radius, sqrt(square));
+    }
+    return (float)(radius * (1 + 1e-6));
+}
+
+static void summarize_leaf(hs_kv *kv, int leaf) {
+    float mean[HS_MAX_HEAD_DIM], variance[HS_MAX_HEAD_DIM];
+    size_t at = (size_t)leaf * (size_t)kv->head_dim;
+    leaf_mean(kv, leaf, hs_kv_key, mean, variance);
+    kv->leaf_k_scale[leaf] = hs_quantize_row(mean, kv->head_dim, kv->leaf_k + at);
+    kv->leaf_spread_scale[leaf] = hs_quantize_row(variance, kv->head_dim, kv->leaf_spread + at);
+    kv->leaf_k_radius[leaf] = leaf_radius(kv, leaf, hs_kv_key, kv->leaf_k + at, kv->leaf_k_scale[leaf]);
+    if (kv->keys_only) return;
+    leaf_mean(kv, leaf, hs_kv_value, mean, NULL);
+    kv->leaf_v_scale[leaf] = hs_quantize_row(mean, kv->head_dim, kv->leaf_v + at);
+    kv->leaf_v_radius[leaf] = leaf_radius(kv, leaf, hs_kv_value, kv->leaf_v + at, kv->leaf_v_scale[leaf]);
+}
+
+static void seal_chunk(hs_kv *kv, int first, int n, const chunk_copy *s) {
+    take_out(kv, first, n, 0, s);
+    hs_tree_order(s->keys, kv->head_dim, n, s->order, s->tree);
+    put_back(kv, first, n, s->order, s);
+    for (int leaf = first / HS_LEAF; leaf < (first + n) / HS_LEAF; leaf++) summarize_leaf(kv, leaf);
+}
+
+/* Makes `target` keys the sealed ones. Chunks that are the same before and after are not touched. */
+static void reseal(hs_kv *kv, int target, void *scratch) {
+    int sealed = kv->sealed_to - kv->sealed_from, at = 0;
+    hs_kv_shape shape = shape_of(kv);
+    chunk_copy s;
+    lay_out(&s, &shape, scratch);
+    while (at < sealed && at < target && chunk_size(kv->max_chunk, at, sealed) == chunk_size(kv->max_chunk, at, target)) at += chunk_size(kv->max_chunk, at, target);
+    for (int size, old = at; old < sealed; old += size) {
+        size = chunk_size(kv->max_chunk, old, sealed);
+        take_out(kv, kv->sealed_from + old, size, 1, &s);
+        put_back(kv, kv->sealed_from + old, size, NULL, &s);
+    }
+    for (int size; at < target; at += size) {
+        size = chunk_size(kv->max_chunk, at, target);
+        seal_chunk(kv, kv->sealed_from + at, size, &s);
+    }
+    kv->sealed_to = kv->sealed_from + target;
+}
+
+static int due(const hs_kv *kv) {
+    return hs_max(0, kv->count - kv->sealed_from - HS_KV_RECENT) / HS_CHUNK * HS_CHUNK;
+}
+
+void hs_kv_seal(hs_kv *kv, void *scratch) {
+    if (due(kv) > kv->sealed_to - kv->sealed_from) reseal(kv, due(kv), scratch);
+}
+
+static int count_removed(const hs_kv *kv) {
+    int removed = 0;
+    for (int i = 0; i < kv->count; i++) removed += !hs_kv_is_live(kv, i);
+    return removed;
+}
+
+void hs_kv_truncate(hs_kv *kv, int length, void *scratch) {
+    int sealed = kv->sealed_to > kv->sealed_from;
+    kv->count = length - kv->base;
+    if (sealed) reseal(kv, due(kv), scratch);
+    if (kv->removed > 0) kv->removed = count_removed(kv);
+}
+
+/* Keys of the run of HS_LEAF from own index `first` on whose positions lie in from..to-1 lose their bits. */
+static void remove_in_run(hs_kv *kv, int first, int from, int to) {
+    int run = first / HS_LEAF;
+    unsigned lost = 0;
+    for (int i = first; i < hs_min(first + HS_LEAF, kv->count); i++) {
+        int position = hs_kv_position(kv, i);
+        if (position >= from && position < to) lost |= 1u << i % HS_LEAF;
+    }
+    lost &= kv->live[run];
+    kv->live[run] = (uint16_t)(kv->live[run] & ~lost);
+    kv->removed += __builtin_popcount(lost);
+    if (lost && first >= kv->sealed_from && first < kv->sealed_to) summarize_leaf(kv, run);
+}
+
+void hs_kv_remove(hs_kv *kv, int from, int to) {
+    for (int first = 0, n; first < kv->count; first += n) {
+        n = first >= kv->sealed_from && first < kv->sealed_to ? hs_kv_chunk(kv, first) : HS_LEAF;
+        if (kv->base + first >= to || kv->base + first + n <= from) continue;
+        for (int i = first; i < first + n; i += HS_LEAF) remove_in_run(kv, i, from, to);
+    }
+}
