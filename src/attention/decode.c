@@ -23,7 +23,8 @@ typedef struct {
     hs_softmax softmax;
 } decode_scratch;
 
-void hs_attend_decode(const hs_kv *kv, const float *q, int group, const hs_attention_params *p, float *out, hs_attention_stats *stats, void *scratch) {
+void hs_attend_decode(const hs_kv *kv, const float *q, int group, const hs_attention_params *p, float *out, hs_attention_stats *stats, hs_reported *reported, void *scratch) {
+    (void)reported;
     decode_scratch *s = scratch;
     hs_queries_prepare(&s->queries, q, group, kv->head_dim, p->scale);
     hs_softmax_begin(&s->softmax, out, group, kv->head_dim);

@@ -8,8 +8,8 @@
  *
  * How a query is answered, cheapest test first; a key goes on only while it may still reach b:
  *   leaf    <q,centroid> + |q| radius bounds every key of a leaf, or of a run of leaves
- *   screen  4-bit plane, |<q,key> - screen| <= |q| residual + the rounding of q to 8 bits
- *   refine  int8 key, q to 16 bits (kernels/attention.h), |error| <= |rounding of q| |key|
+ *   screen  4-bit plane, |<q,key> - screen| <= |q| residual + the rounding of q to 8 bits (hsr/bound.h)
+ *   refine  int8 key, q to 16 bits, |error| <= |rounding of q| |key|; f32 keys: product in f32
  *   exact   hs_index_product()
  * Per chunk the cost model (hs_index_costs) picks where to start: at the leaves, at the screen or, where most keys would
  * pass, at the exact products (brute force). `strategy` forces it.
@@ -20,29 +20,10 @@
 #ifndef HS_HSR_INDEX_H
 #define HS_HSR_INDEX_H
 
-#include "kernels/attention.h"
-#include "kv/kv.h"
+#include "hsr/hits.h"
+#include "kv/growing.h"
 
-#include <stdint.h>
-
-enum { HS_INDEX_LIMIT = 1 << 24 }; /* keys in one index, removed ones that are still stored included */
-
-typedef enum { HS_STRATEGY_AUTO = 0,
-               HS_STRATEGY_BRUTE = 1,
-               HS_STRATEGY_SCREEN = 2,
-               HS_STRATEGY_TREE = 3 } hs_strategy;
-
-/* Work of the last query, in keys; `time` is the caller's to measure. */
-typedef struct {
-    double leaves_bounded, keys_screened, keys_refined, keys_exact, keys_reported;
-} hs_index_stats;
-
-/* Nanoseconds, measured by hs_index_calibrate()'s caller; the defaults are a server's. */
-typedef struct {
-    float leaf, screen, refine, exact;
-} hs_index_costs;
-
-typedef struct hs_index hs_index; /* owns a growing hs_kv of keys only, and its scratch */
+typedef struct hs_index hs_index; /* owns an hs_growing of keys only, and its scratch */
 
 /* Creates an empty index. NULL with hs_error_set() when the shape is out of range or memory is exhausted. */
 hs_index *hs_index_new(int head_dim, int type, int max_chunk);
@@ -54,7 +35,7 @@ int hs_index_count_live(const hs_index *index);
 
 /*
  * Appends n keys, rows of head_dim floats. HS_ERR_ARGUMENT when one is NaN, infinite or beyond 1e15 in magnitude (then none
- * is appended), HS_ERR_FULL beyond HS_INDEX_LIMIT, HS_ERR_MEMORY.
+ * is appended), HS_ERR_FULL beyond HS_GROWING_LIMIT, HS_ERR_MEMORY.
  */
 int hs_index_append(hs_index *index, const float *keys, int n);
 
@@ -70,9 +51,6 @@ int hs_index_key(const hs_index *index, int position, float *out);
 /* Upper bound of the distance of the key the caller gave to the one stored; 0 with f32 keys. Negative when it is not held. */
 float hs_index_key_distance(const hs_index *index, int position);
 
-/* The inner product as it is defined above. */
-float hs_index_product(const hs_kv *kv, int own_index, const float *q);
-
 /*
  * All keys with product >= b, in ascending position: up to `room` of them to positions and products, the number of all of
  * them is the result. NULL for both arrays counts only.
@@ -84,16 +62,5 @@ int hs_index_report(hs_index *index, const float *q, float b, hs_strategy strate
  * guess: a first threshold, such as the last query's r-th product, or -INFINITY; a wrong guess costs time only.
  */
 int hs_index_top(hs_index *index, const float *q, int r, float guess, hs_strategy strategy, int *positions, float *products, hs_index_stats *stats);
-
-/* The costs the model uses; values must be finite and positive. */
-hs_index_costs hs_index_costs_get(void);
-int hs_index_costs_set(hs_index_costs costs);
-
-/*
- * The engine's entry: own indices of `kv` (not its parents) of every live key with product >= b, for a query prepared with scale 1 as
- * query 0 of `prepared`. hits: room for kv->count ints, products likewise; scratch: hs_hits_scratch_bytes(). Ascending own index.
- */
-int hs_kv_hits(const hs_kv *kv, const hs_queries *prepared, float b, hs_strategy strategy, int *hits, float *products, hs_index_stats *stats, void *scratch);
-size_t hs_kv_hits_scratch_bytes(int keys);
 
 #endif

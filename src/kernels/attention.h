@@ -24,6 +24,11 @@ typedef struct {
     float screen_scale[HS_MAX_GROUP];                   /* 16 * narrow_scale: the weight of a high nibble */
     float screen_offset[HS_MAX_GROUP];                  /* narrow_scale * sum(narrow) * (7.5 - 128): low nibbles at their middle, and the offset of u */
     float screen_variance[HS_MAX_GROUP];                /* half the variance of <q, missing low nibbles> per squared key scale */
+    /* How far products may be from <row, key>, each per unit of the key's scale (hsr/bound.h). */
+    float norm[HS_MAX_GROUP];         /* |row|, rounded up: error per unit of the key's distance from its screened form */
+    float screen_reach[HS_MAX_GROUP]; /* what else hs_screen() may be off, its bias left out: the query was rounded to 8 bits */
+    float q8_reach[HS_MAX_GROUP];     /* hs_logits_q8(): the query was rounded to 16 bits */
+    float f32_reach[HS_MAX_GROUP];    /* hs_logits_rows_f32(): summation in f32 */
 } hs_queries;
 
 /* Prepares `group` rows of head_dim floats. */

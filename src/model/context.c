@@ -71,7 +71,7 @@ hs_context *hs_context_new(hs_model *m, int capacity, int kv_type, hs_context *p
     c->slab = block + l.head + l.kv_table;
     c->scratch = c->slab + l.slab;
     c->scratch_bytes = l.scratch_each;
-    c->params.far_field = 1;
+    c->params.far_field = HS_FAR_SECOND;
     int caches = m->config.n_layers * m->config.n_kv_heads;
     hs_kv_shape shape = kv_shape(m, kv_type);
     for (int i = 0; i < caches; i++) hs_kv_init(&c->kv[i], c->slab + (size_t)i * l.slab_each, &shape, capacity, parent ? &parent->kv[i] : NULL);

@@ -85,7 +85,7 @@ static void attend_head(void *ctx, int kv_head, int thread) {
     hs_kv_append(kv, p->w.k + kv_at, p->w.v + kv_at, kv_width, p->n);
     hs_attention_stats *stats = &p->context->stats[thread];
     if (p->n == 1)
-        hs_attend_decode(kv, p->w.q + q_at, group, &p->params, p->w.attended + q_at, stats, scratch);
+        hs_attend_decode(kv, p->w.q + q_at, group, &p->params, p->w.attended + q_at, stats, NULL, scratch);
     else
         hs_attend_block(kv, p->w.q + q_at, q_width, p->n, group, &p->params, p->w.attended + q_at, q_width, stats, scratch);
     if (p->params.window == 0) hs_kv_seal(kv, scratch);

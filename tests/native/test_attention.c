@@ -111,7 +111,7 @@ static double decode_error(const hs_kv *kv, const float *q, int group, const hs_
     void *scratch = malloc(hs_attention_scratch_bytes(d, group, hs_kv_length(kv), HS_BATCH));
     float *out = malloc((size_t)(group * d) * sizeof(float));
     double want[HS_MAX_HEAD_DIM], error = 0;
-    hs_attend_decode(kv, q, group, p, out, stats, scratch);
+    hs_attend_decode(kv, q, group, p, out, stats, NULL, scratch);
     for (int g = 0; g < group; g++) {
         double square = 0;
         reference(kv, q + g * d, p, want);
@@ -139,7 +139,7 @@ static void test_decode(void) {
                 append(&c, 2000, 97, 1);
                 float q[5 * 128];
                 random_queries(q, group * d);
-                hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 1 / sqrtf((float)d), .far_field = 1};
+                hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 1 / sqrtf((float)d), .far_field = HS_FAR_SECOND};
                 hs_attention_stats ignored = {0};
                 dense_error = fmax(dense_error, decode_error(&c.kv, q, group, &p, &ignored));
                 p.mode = HS_ATTENTION_HSR;
@@ -166,7 +166,7 @@ static void test_needles(void) {
         for (int j = 0; j < d; j++) c.k[(size_t)(300 + 500 * g) * (size_t)d + (size_t)j] = 1.5f * q[g * d + j];
     }
     append(&c, MAX_KEYS, 1, 1);
-    hs_attention_params p = {.mode = HS_ATTENTION_HSR, .scale = 0.125f, .far_field = 1};
+    hs_attention_params p = {.mode = HS_ATTENTION_HSR, .scale = 0.125f, .far_field = HS_FAR_SECOND};
     hs_attention_stats stats = {0}, dropped = {0};
     double with = decode_error(&c.kv, q, group, &p, &stats);
     ok(with < 0.01, "needles are reported: error %.1e", with);
@@ -184,15 +184,15 @@ static void test_cache_states(void) {
     int d = 64;
     float q[64], a[64], b[64];
     random_queries(q, d);
-    hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 0.125f, .far_field = 1};
+    hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 0.125f, .far_field = HS_FAR_SECOND};
     hs_attention_stats stats = {0};
     void *scratch = malloc(hs_attention_scratch_bytes(d, 1, MAX_KEYS, HS_BATCH));
     cache c = new_cache(CLUSTERED, HS_KV_Q8, d, 1000, NULL);
     append(&c, 1000, 1000, 0);
-    hs_attend_decode(&c.kv, q, 1, &p, a, &stats, scratch);
+    hs_attend_decode(&c.kv, q, 1, &p, a, &stats, NULL, scratch);
     c.kv.count = 0;
     append(&c, 1000, 33, 1);
-    hs_attend_decode(&c.kv, q, 1, &p, b, &stats, scratch);
+    hs_attend_decode(&c.kv, q, 1, &p, b, &stats, NULL, scratch);
     double difference = 0;
     for (int j = 0; j < d; j++) difference = fmax(difference, fabs((double)(a[j] - b[j])));
     ok(c.kv.sealed_to > c.kv.sealed_from && difference < 1e-5, "sealing keeps every key and value (%.1e)", difference);
@@ -202,15 +202,15 @@ static void test_cache_states(void) {
     ok(hs_kv_length(&c.kv) == 300 && c.kv.sealed_to == HS_LEAF + HS_CHUNK, "sealed keys can be cut");
     free(sealing);
     append(&c, 700, 7, 1);
-    hs_attend_decode(&c.kv, q, 1, &p, a, &stats, scratch);
+    hs_attend_decode(&c.kv, q, 1, &p, a, &stats, NULL, scratch);
     for (int j = 0; j < d; j++) difference = fmax(difference, fabs((double)(a[j] - b[j])));
     ok(difference < 1e-5, "and appending again gives the same");
     cache child = new_cache(NORMAL, HS_KV_Q8, d, 900, &c.kv);
     ok(child.copied == 1000 - sealed && child.kv.base == sealed && hs_kv_length(&child.kv) == 1000, "a child shares what its parent sealed and takes over the window");
     p.mode = HS_ATTENTION_HSR;
     p.dense_below = 1;
-    hs_attend_decode(&c.kv, q, 1, &p, a, &stats, scratch);
-    hs_attend_decode(&child.kv, q, 1, &p, b, &stats, scratch);
+    hs_attend_decode(&c.kv, q, 1, &p, a, &stats, NULL, scratch);
+    hs_attend_decode(&child.kv, q, 1, &p, b, &stats, NULL, scratch);
     difference = 0;
     for (int j = 0; j < d; j++) difference = fmax(difference, fabs((double)(a[j] - b[j])));
     ok(difference < 1e-5, "and attends as its parent does (%.1e)", difference);
@@ -250,7 +250,7 @@ static void test_block(int type, int window) {
     double error = 0;
     for (int i = 0; i < N; i++) {
         append(&c, 1, 1, 0);
-        hs_attend_decode(&c.kv, q + i * GROUP * D, GROUP, &p, one, &stats, scratch);
+        hs_attend_decode(&c.kv, q + i * GROUP * D, GROUP, &p, one, &stats, NULL, scratch);
         for (int j = 0; j < GROUP * D; j++) error = fmax(error, fabs((double)(out[i * GROUP * D + j] - one[j])));
     }
     ok(error < 2e-4, "block equals decode, type %d, window %d (%.1e)", type, window, error);
