@@ -147,7 +147,7 @@ const float *abi_logits(const hs_context *c) {
     return c->model->logits_owner == c ? c->model->logits : NULL;
 }
 
-/* The words of hs_attention_params; scale, softcap, window and end are filled in per layer, whatever they are here. */
+/* The words of hs_attention_params; scale, window, softcap and causal are filled in per layer, whatever they are here. */
 EXPORT(hs_attention_set)
 int32_t abi_attention_set(hs_context *c, const hs_attention_params *params) {
     int status = hs_attention_check(params);

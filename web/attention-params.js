@@ -28,6 +28,7 @@ const LAYOUT = /** @type {const} */ ({
   causal: 'int',
   scale: 'float',
   softcap: 'float',
+  denseAbove: 'float',
 });
 
 /** Ranges of numbers; with `above` the least one is not allowed itself. Left out, each has its default. */
@@ -39,6 +40,7 @@ const RANGES = {
   leafTheta: { least: 0, most: 1, above: true },
   valueTheta: { least: 0, most: 1, above: true },
   denseBelow: { least: 0, most: 2 ** 24 },
+  denseAbove: { least: 0, most: 1, above: true },
   alpha: { least: 1, most: 8 },
   b: { least: -3e38, most: 3e38 },
   end: { least: 1, most: 2 ** 24 },
@@ -68,6 +70,7 @@ const RANGES = {
  * @property {boolean | 'first' | 'second'} [farField] hsr: keys that are not evaluated act through their leaf's mean value;
  *   second order: the spread of a leaf's keys counts, first order: their centroid alone. Default second (true), exact: false
  * @property {number} [denseBelow] hsr: contexts of fewer keys are dense, default 1024
+ * @property {number} [denseAbove] fast: dense where more than this share of the leaves would be opened, default 0.75; 1: never
  * @property {'exact' | 'hsr'} [prefill] hsr, fast: how a block of queries is computed: exactly, or by Algorithm 2 of the paper
  *   (arXiv 2410.10165)
  * @property {number} [alpha] relu: power, 1 (default) to 8
@@ -142,7 +145,7 @@ export function attentionValues(options, path = '', prefill = 'exact') {
     farField: farField === false ? 0 : checkName(`${path}farField`, farField === true ? 'second' : farField, FAR_FIELDS),
     prefill: checkName(`${path}prefill`, given.prefill ?? prefill, PREFILL),
     alpha: 1,
-    ...attentionNumbers(given, ['r', 'topP', 'eps', 'theta', 'leafTheta', 'valueTheta', 'denseBelow', 'alpha', 'b'], path),
+    ...attentionNumbers(given, ['r', 'topP', 'eps', 'theta', 'leafTheta', 'valueTheta', 'denseBelow', 'denseAbove', 'alpha', 'b'], path),
   };
   const selects = /** @type {const} */ (['r', 'topP', 'eps', 'theta']).filter((name) => given[name] !== undefined);
   if (selects.length > 1)
@@ -168,7 +171,7 @@ export function attentionWords(values) {
 }
 
 /**
- * Options of the engine for hs_attention_set() (wasm/abi.c), which fills in scale, softcap, window and end.
+ * Options of the engine for hs_attention_set() (wasm/abi.c), which fills in scale, window, softcap and causal.
  * @param {AttentionOptions | Mode} [options]
  */
 export function attentionParams(options = {}) {

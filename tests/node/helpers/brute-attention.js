@@ -1,14 +1,14 @@
 /** Plain references for the index and attention: every key, in double. */
 
 /**
- * The product the index is exact to.
+ * The product the index is exact to; the two zeros are one.
  * @param {ArrayLike<number>} q
  * @param {ArrayLike<number>} key
  */
 export function product(q, key) {
   let sum = 0;
   for (let i = 0; i < key.length; i++) sum += q[i] * key[i];
-  return Math.fround(sum);
+  return Math.fround(sum) + 0;
 }
 
 /**
@@ -45,31 +45,40 @@ export function bruteTop(q, keys, r) {
  */
 
 /**
+ * Keys and values as a cache stores them, per KV head.
+ * @param {import('../../../web/attention.js').KvCache} cache
+ * @param {Set<number>} [removed] positions that hold nothing
+ */
+export function storedRows(cache, removed = new Set()) {
+  const positions = Array.from({ length: cache.length }, (_, p) => p).filter((p) => !removed.has(p));
+  return Array.from({ length: cache.kvHeads }, (_, h) => positions.map((p) => ({ p, key: cache.key(p, h), value: cache.value(p, h) })));
+}
+
+/**
  * Attention of every query and head over the keys and values as a cache stores them.
  * @param {import('../../../web/attention.js').KvCache} cache
  * @param {Float32Array} queries [n][heads][headDim]
  * @param {View} view
  * @param {(logits: number[]) => number[]} weigh weights of the keys that are seen, not normalised
- * @param {Set<number>} [removed] positions that hold nothing
+ * @param {ReturnType<typeof storedRows>} [rows]
  * @returns {Float64Array} [n][heads][headDim]
  */
-export function bruteAttention(cache, queries, view, weigh, removed = new Set()) {
+export function bruteAttention(cache, queries, view, weigh, rows = storedRows(cache)) {
   const { n = 1, causal = false, end = cache.length, window = 0, sinks = 0, scale = 1 / Math.sqrt(cache.headDim), softcap = 0 } = view;
   const { headDim, kvHeads } = cache;
   const heads = queries.length / (n * headDim);
   const out = new Float64Array(queries.length);
   for (let h = 0; h < heads; h++) {
-    const kvHead = Math.floor(h / (heads / kvHeads));
-    const rows = Array.from({ length: cache.length }, (_, p) =>
-      removed.has(p) ? undefined : { p, key: cache.key(p, kvHead), value: cache.value(p, kvHead) },
-    ).filter((row) => row !== undefined);
+    const held = rows[Math.floor(h / (heads / kvHeads))];
     for (let i = 0; i < n; i++) {
       const at = (i * heads + h) * headDim;
       const query = queries.subarray(at, at + headDim);
       const last = causal ? end - (n - 1 - i) : end;
-      const seen = rows.filter(({ p }) => p < last && (window === 0 || p >= last - window || p < sinks));
+      const seen = held.filter(({ p }) => p < last && (window === 0 || p >= last - window || p < sinks));
       const logits = seen.map(({ key }) => {
-        const logit = scale * key.reduce((sum, x, d) => sum + x * query[d], 0);
+        let dot = 0;
+        for (let d = 0; d < headDim; d++) dot += key[d] * query[d];
+        const logit = scale * dot;
         return softcap > 0 ? softcap * Math.tanh(logit / softcap) : logit;
       });
       const weights = weigh(logits);

@@ -8,7 +8,7 @@ export function normals(seed) {
 }
 
 /**
- * Vectors around a few centres, as keys of a text are.
+ * Vectors around a few centres, which the seed decides, as keys of a text are.
  * @param {number} seed
  * @param {number} n
  * @param {number} d
@@ -18,6 +18,18 @@ export function clustered(seed, n, d, { spread = 0.3, centres = 12 } = {}) {
   const normal = normals(seed);
   const centre = Array.from({ length: centres * d }, normal);
   return Float32Array.from({ length: n * d }, (_, i) => centre[(Math.floor(i / d / 7) % centres) * d + (i % d)] + spread * normal());
+}
+
+/**
+ * Vectors that drift, so that each is close to those around it: attention that is peaked, and flat beside.
+ * @param {number} seed
+ * @param {number} n
+ * @param {number} d
+ */
+export function drifting(seed, n, d) {
+  const out = gaussian(seed, n * d, 0.2);
+  for (let i = d; i < out.length; i++) out[i] += 0.98 * out[i - d];
+  return out;
 }
 
 /** @param {number} seed @param {number} length @param {number} [deviation] */
