@@ -3,6 +3,7 @@
  * aligned. Functions that return a status give HS_OK (0) or a negative code of base/hs.h, those that return a pointer
  * give 0 on failure; hs_last_error() then says what was wrong. Sizes and offsets were range-checked by the caller.
  */
+#include "abi.h"
 #include "base/error.h"
 #include "base/hs.h"
 #include "base/memory.h"
@@ -12,9 +13,8 @@
 #include "model/model.h"
 #include "self_test.h"
 
+#include <math.h>
 #include <string.h>
-
-#define EXPORT(name) __attribute__((export_name(#name), used))
 
 enum { ABI_VERSION = 1 };
 
@@ -32,6 +32,17 @@ int32_t abi_self_test(void) {
 EXPORT(hs_last_error)
 const char *abi_last_error(void) {
     return hs_error_last();
+}
+
+/* The value that was wrong and its limit; NaN when the last failure has none. */
+EXPORT(hs_last_error_value)
+double abi_last_error_value(void) {
+    return hs_error_value();
+}
+
+EXPORT(hs_last_error_limit)
+double abi_last_error_limit(void) {
+    return hs_error_limit();
 }
 
 EXPORT(hs_alloc)
@@ -136,37 +147,30 @@ const float *abi_logits(const hs_context *c) {
     return c->model->logits_owner == c ? c->model->logits : NULL;
 }
 
-/* Words: i mode (0 dense, 1 hsr), f theta, f leaf_theta, i far_field, i dense_below, f value_theta; 0 means the default. */
+/* The words of hs_attention_params; scale, window, softcap and causal are filled in per layer, whatever they are here. */
 EXPORT(hs_attention_set)
-int32_t abi_attention_set(hs_context *c, const uint32_t *words) {
-    hs_attention_params p = c->params;
-    p.mode = (int)words[0];
-    memcpy(&p.theta, &words[1], 4);
-    memcpy(&p.leaf_theta, &words[2], 4);
-    p.far_field = (int)words[3];
-    p.dense_below = (int)words[4];
-    memcpy(&p.value_theta, &words[5], 4);
-    if (p.mode < 0 || p.mode > 1) return hs_error_set(HS_ERR_ARGUMENT, "attention mode", p.mode, 1);
-    if (!(p.theta >= 0 && p.theta <= 1)) return hs_error_set(HS_ERR_ARGUMENT, "theta", (double)p.theta, 1);
-    if (!(p.leaf_theta >= 0 && p.leaf_theta <= 1)) return hs_error_set(HS_ERR_ARGUMENT, "leaf_theta", (double)p.leaf_theta, 1);
-    if (!(p.value_theta >= 0 && p.value_theta <= 1)) return hs_error_set(HS_ERR_ARGUMENT, "value_theta", (double)p.value_theta, 1);
-    if (p.dense_below < 0) return hs_error_set(HS_ERR_ARGUMENT, "dense_below", p.dense_below, 0);
-    c->params = p;
-    return HS_OK;
+int32_t abi_attention_set(hs_context *c, const hs_attention_params *params) {
+    int status = hs_attention_check(params);
+    if (status == HS_OK) c->params = *params;
+    return status;
 }
 
-/* f64 words, summed since the last reset: keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, massExact, queries, keysValued. */
+/* The f64 words of hs_attention_stats, of all threads since the last reset. */
 EXPORT(hs_attention_stats)
-const double *abi_attention_stats(const hs_context *c) {
+const hs_attention_stats *abi_attention_stats(const hs_context *c) {
     enum { WORDS = sizeof(hs_attention_stats) / sizeof(double) };
-    static double sum[WORDS];
-    memset(sum, 0, sizeof sum);
+    static hs_attention_stats all;
+    double sum[WORDS] = {0}, words[WORDS], error_max = 0, value_norm = 0;
     for (int thread = 0; thread < hs_parallel_threads(); thread++) {
-        double words[WORDS];
         memcpy(words, &c->stats[thread], sizeof words);
         for (int i = 0; i < WORDS; i++) sum[i] += words[i];
+        error_max = fmax(error_max, c->stats[thread].error_max);
+        value_norm = fmax(value_norm, c->stats[thread].value_norm);
     }
-    return sum;
+    memcpy(&all, sum, sizeof all);
+    all.error_max = error_max;
+    all.value_norm = value_norm;
+    return &all;
 }
 
 EXPORT(hs_attention_stats_reset)

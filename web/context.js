@@ -1,22 +1,9 @@
 /** One conversation inside the core: its KV caches, prefill, decode steps, and statistics. */
-import { attentionParams } from './attention-params.js';
+import { attentionParams, attentionStats } from './attention-params.js';
 import { HalfspaceError } from './errors.js';
 import { throwIfAborted } from './sources.js';
 
 const KV_TYPES = { q8: 0, f32: 1 };
-
-/**
- * @typedef {object} AttentionStats summed over layers, KV heads and tokens
- * @property {number} keysVisible
- * @property {number} keysScreened
- * @property {number} keysExact
- * @property {number} keysValued keys that gave their own value a weight estimated from 4 bits
- * @property {number} leavesTotal
- * @property {number} leavesOpened
- * @property {number} exactFraction keysExact / keysVisible
- * @property {number} valuedFraction keysValued / keysVisible
- * @property {number} massExact mean share of the softmax mass that was evaluated exactly
- */
 
 export class Context {
   /** Handles that keep this context alive: its owner, and contexts that continue it. */
@@ -58,7 +45,7 @@ export class Context {
     this.parent?.release();
   }
 
-  /** @param {import('./attention-params.js').AttentionOptions | 'dense' | 'hsr'} options */
+  /** @param {import('./attention-params.js').AttentionOptions | import('./attention-params.js').Mode} options */
   setAttention(options) {
     const { words } = attentionParams(options);
     this.wasm.bytes(this.tokens, words.length).set(words);
@@ -112,21 +99,9 @@ export class Context {
     this.wasm.exports.hs_attention_stats_reset(this.pointer);
   }
 
-  /** @returns {AttentionStats} */
+  /** Of all layers since the last reset. */
   stats() {
-    const words = new Float64Array(this.wasm.memory.buffer, this.wasm.exports.hs_attention_stats(this.pointer) >>> 0, 8);
-    const [keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, mass, queries, keysValued] = words;
-    return {
-      keysVisible,
-      keysScreened,
-      keysExact,
-      keysValued,
-      leavesTotal,
-      leavesOpened,
-      exactFraction: keysVisible > 0 ? keysExact / keysVisible : 1,
-      valuedFraction: keysVisible > 0 ? keysValued / keysVisible : 0,
-      massExact: queries > 0 ? mass / queries : 1,
-    };
+    return attentionStats(this.wasm.memory.buffer, this.wasm.exports.hs_attention_stats(this.pointer) >>> 0);
   }
 }
 

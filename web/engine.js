@@ -14,7 +14,7 @@ import { loadWeights } from './weights.js';
 /**
  * @typedef {{role: string, content: string}} Message
  * @typedef {string | number[] | Message[]} Prompt text, token ids, or a conversation for the file's chat template
- * @typedef {import('./attention-params.js').AttentionOptions | 'dense' | 'hsr'} Attention
+ * @typedef {import('./attention-params.js').AttentionOptions | import('./attention-params.js').Mode} Attention
  *
  * @typedef {object} EngineOptions
  * @property {'auto' | 'relaxed' | 'simd'} [variant] WebAssembly build; auto takes the fastest that computes rightly
@@ -41,8 +41,8 @@ import { loadWeights } from './weights.js';
  * @property {number} promptTokens
  * @property {number} prefillMs
  * @property {number[]} decodeMs per generated token after the first
- * @property {'dense' | 'hsr'} mode
- * @property {import('./context.js').AttentionStats} attention of the decode steps
+ * @property {import('./attention-params.js').Mode} mode
+ * @property {import('./attention-params.js').AttentionStats} attention of the decode steps
  */
 
 /** A prefilled prompt that several generations may continue. */

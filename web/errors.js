@@ -20,3 +20,13 @@ export class HalfspaceError extends Error {
     this.limit = limit;
   }
 }
+
+/**
+ * @param {string} field
+ * @param {string} must what it must be, to be read after its name
+ * @param {unknown} value
+ * @param {unknown} limit
+ */
+export function badArgument(field, must, value, limit) {
+  return new HalfspaceError('bad-argument', `${field} ${must}`, { field, value, limit });
+}

@@ -55,12 +55,22 @@ export class Wasm {
   }
 
   /**
+   * The last failure inside the core as an error.
+   * @param {import('./errors.js').ErrorCode} code
+   * @param {string} field what the call was about
+   */
+  failure(code, field) {
+    const [value, limit] = [this.exports.hs_last_error_value(), this.exports.hs_last_error_limit()];
+    return new HalfspaceError(code, `${field}: ${this.lastError()}`, { field, ...(!Number.isNaN(limit) && { value, limit }) });
+  }
+
+  /**
    * Throws when a status is negative.
    * @param {number} status
    * @param {string} field what the call was about
    */
   check(status, field) {
-    if (status < 0) throw new HalfspaceError(CODES[status] ?? 'bad-argument', `${field}: ${this.lastError()}`, { field });
+    if (status < 0) throw this.failure(CODES[status] ?? 'bad-argument', field);
     return status;
   }
 

@@ -2,10 +2,12 @@
 
 #include "base/hs.h"
 
+#include <math.h>
 #include <stdint.h>
 
 enum { TEXT_LIMIT = 256 };
 static char text[TEXT_LIMIT];
+static double wrong = NAN, bound = NAN;
 
 static int put_text(int at, const char *s) {
     while (*s && at < TEXT_LIMIT - 1) text[at++] = *s++;
@@ -44,14 +46,25 @@ int hs_error_set(int code, const char *what, double value, double limit) {
     at = put_text(at, " (limit ");
     at = put_number(at, limit);
     put_text(at, ")");
+    wrong = value;
+    bound = limit;
     return code;
 }
 
 int hs_error_text(int code, const char *what) {
     put_text(0, what);
+    wrong = bound = NAN;
     return code;
 }
 
 const char *hs_error_last(void) {
     return text;
+}
+
+double hs_error_value(void) {
+    return wrong;
+}
+
+double hs_error_limit(void) {
+    return bound;
 }

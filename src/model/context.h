@@ -17,7 +17,7 @@ typedef struct hs_context {
     uint8_t *slab;             /* the caches' memory */
     uint8_t *scratch;          /* [threads][scratch_bytes] for attention and sealing */
     size_t scratch_bytes;
-    hs_attention_params params; /* mode and thresholds; scale, window and softcap are filled in per layer */
+    hs_attention_params params; /* mode and thresholds; scale, window, softcap and causal are filled in per layer */
     hs_attention_stats stats[HS_MAX_THREADS];
 } hs_context;
 

@@ -110,6 +110,7 @@ static void attention_branch(pass *p) {
     p->params = p->context->params;
     p->params.scale = c->attn_scale > 0 ? c->attn_scale : 1 / sqrtf((float)c->head_dim);
     p->params.softcap = c->attn_softcap;
+    p->params.causal = 1;
     p->params.window = hs_config_is_sliding(c, l) ? c->sliding_window : 0;
     hs_parallel_for(c->n_kv_heads, attend_head, p);
     rows = hs_rows_make(p->w.attended, q_width, q_width, p->n, p->w.quantized);

@@ -10,4 +10,4 @@ export const failure = (code, field, value) => (/** @type {unknown} */ error) =>
   error instanceof HalfspaceError &&
   error.code === code &&
   (field === undefined || error.field === field) &&
-  (value === undefined || error.value === value);
+  (value === undefined || Object.is(error.value, value));

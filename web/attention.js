@@ -1,0 +1,5 @@
+/** The half-space reporting index, KV caches and attention over them, in WebAssembly, without any model. */
+export { attend, reluThreshold } from './attention/attend.js';
+export { HsrIndex } from './attention/hsr-index.js';
+export { KvCache } from './attention/kv-cache.js';
+export { HalfspaceError } from './errors.js';

@@ -1,0 +1,148 @@
+/** What indexes and caches have in common: an object inside the core, its shape, its memory, and its end. */
+import { checkInteger, checkName } from '../checks.js';
+import { badArgument, HalfspaceError } from '../errors.js';
+
+/** As in src/kv/kv.h and src/base/hs.h. */
+const TYPES = { q8: 0, f32: 1 };
+const HEAD_DIM = { least: 16, most: 256, multiple: 8 };
+const CHUNKS = [128, 1024, 8192, 65_536];
+
+/**
+ * @typedef {object} Shape
+ * @property {number} headDim numbers per key, 16..256, a multiple of 8
+ * @property {'q8' | 'f32'} [type] how keys (and values) are stored: int8 with a scale per row (default), or f32
+ * @property {number} [maxChunk] keys that are sorted together at most: 128, 1024 (default), 8192 or 65536; more gives closer
+ *   leaves, and longer pauses when a chunk is sorted
+ * @property {import('./core.js').LoadOptions} [wasm] default: the instance of WebAssembly that all share which give no
+ *   options; those that give the same options object share another one
+ */
+
+/**
+ * The shape with its defaults, and the type as the core numbers it.
+ * @param {Shape} shape
+ */
+export function checkShape({ headDim, type = 'q8', maxChunk = 1024 }) {
+  const { least, most, multiple } = HEAD_DIM;
+  if (!(Number.isInteger(headDim) && headDim >= least && headDim <= most && headDim % multiple === 0))
+    throw badArgument(
+      'headDim',
+      `must be ${least} to ${most}, a multiple of ${multiple}, not ${headDim}`,
+      headDim,
+      headDim < least ? least : most,
+    );
+  const typeCode = checkName('type', type, TYPES);
+  if (!CHUNKS.includes(maxChunk)) throw badArgument('maxChunk', `must be one of ${CHUNKS.join(', ')}, not ${maxChunk}`, maxChunk, CHUNKS);
+  return { headDim, type, maxChunk, typeCode };
+}
+
+export class Handle {
+  #pointer;
+  #name;
+  #bytes;
+
+  /**
+   * @param {import('./core.js').Core} core
+   * @param {string} name what errors call it, and its exports begin with: hs_<name>_free
+   * @param {() => number} create
+   */
+  constructor(core, name, create) {
+    const before = core.used();
+    this.core = core;
+    this.#name = name;
+    this.#pointer = create() >>> 0;
+    if (this.#pointer === 0) throw core.wasm.failure('out-of-memory', name);
+    this.#bytes = core.used() - before;
+  }
+
+  /** @throws {HalfspaceError} closed */
+  get pointer() {
+    if (this.#pointer === 0) throw new HalfspaceError('closed', `the ${this.#name} was freed`, { field: this.#name });
+    return this.#pointer;
+  }
+
+  /** Bytes it holds inside WebAssembly; 0 after free(). */
+  get memoryBytes() {
+    return this.#bytes;
+  }
+
+  /**
+   * Runs something that may change what the object holds.
+   * @template T
+   * @param {() => T} run
+   * @returns {T}
+   */
+  track(run) {
+    const before = this.core.used();
+    try {
+      return run();
+    } finally {
+      this.#bytes += this.core.used() - before;
+    }
+  }
+
+  /**
+   * Appends part by part; where one fails all that came before it in the same call is taken back.
+   * @param {number} rows
+   * @param {number} width numbers per row
+   * @param {(from: number, count: number) => void} append
+   */
+  appendParts(rows, width, append) {
+    const part = this.core.part(width);
+    const before = this.length;
+    this.track(() => {
+      try {
+        for (let from = 0; from < rows; from += part) append(from, Math.min(part, rows - from));
+      } catch (error) {
+        this.truncate(before);
+        throw error;
+      }
+    });
+  }
+
+  /** Positions that were handed out: the next key's. */
+  get length() {
+    return this.core.exports[`hs_${this.#name}_length`](this.pointer);
+  }
+
+  /** Keys held: those that were not removed. */
+  get size() {
+    return this.core.exports[`hs_${this.#name}_size`](this.pointer);
+  }
+
+  /**
+   * Removes the keys at positions from..to-1; other keys keep their positions.
+   * @param {number} from
+   * @param {number} [to] default from + 1
+   */
+  remove(from, to = from + 1) {
+    const { length, pointer } = this;
+    checkInteger('from', from, 0, length);
+    checkInteger('to', to, from, length);
+    this.#change('remove', 'from', pointer, from, to);
+  }
+
+  /**
+   * Keeps positions below `length`; the next key gets position `length`.
+   * @param {number} length
+   */
+  truncate(length) {
+    checkInteger('length', length, 0, this.length);
+    this.#change('truncate', 'length', this.pointer, length);
+  }
+
+  /** @param {string} call @param {string} field @param {number[]} args */
+  #change(call, field, ...args) {
+    this.track(() => this.core.wasm.check(this.core.exports[`hs_${this.#name}_${call}`](...args), field));
+  }
+
+  /** Gives all memory back. Later calls throw 'closed', except free() itself. */
+  free() {
+    this.core.exports[`hs_${this.#name}_free`](this.#pointer);
+    this.#pointer = 0;
+    this.#bytes = 0;
+  }
+}
+
+// `using` calls this where the runtime has it.
+if (Symbol.dispose)
+  Object.defineProperty(Handle.prototype, Symbol.dispose, { value: Handle.prototype.free, configurable: true, writable: true });

@@ -1,0 +1,227 @@
+/** Half-space reporting over keys: which have an inner product of at least b with a query (src/hsr/index.h). */
+import { checkInteger, checkName } from '../checks.js';
+import { badArgument } from '../errors.js';
+import { calibrate } from './calibrate.js';
+import { coreOf, FIRST_ROOM, STRATEGIES } from './core.js';
+import { checkShape, Handle } from './handle.js';
+import { vectorsOf } from './rows.js';
+
+const LARGEST_FLOAT = 3.4028234663852886e38;
+
+/**
+ * @typedef {import('./rows.js').Rows} Rows
+ * @typedef {keyof typeof STRATEGIES} Strategy auto: what costs least, per chunk of keys. Results never depend on it.
+ *
+ * @typedef {object} IndexStats what a query cost, in keys
+ * @property {number} leavesBounded leaves, and runs of them, whose bound was computed
+ * @property {number} keysScreened 4-bit products
+ * @property {number} keysRefined 8-bit products, or f32 ones
+ * @property {number} keysExact products in double
+ * @property {number} keysReported
+ * @property {number} timeMs
+ *
+ * @typedef {object} Reported
+ * @property {Int32Array} positions
+ * @property {Float32Array} products of the query and the stored key, rounded once to f32
+ * @property {IndexStats} stats
+ */
+
+/**
+ * Keys in the order they came, at positions 0, 1, ... What it answers is exact for the keys as stored: a product is the double
+ * sum over dimensions, in order, of query * key(position), rounded once to f32.
+ */
+export class HsrIndex extends Handle {
+  #guess = -Infinity;
+
+  /**
+   * Use HsrIndex.create().
+   * @param {import('./core.js').Core} core
+   * @param {import('./handle.js').Shape} shape
+   */
+  constructor(core, shape) {
+    const { headDim, type, maxChunk, typeCode } = checkShape(shape);
+    super(core, 'index', () => core.exports.hs_index_create(headDim, typeCode, maxChunk));
+    this.headDim = headDim;
+    this.type = type;
+    /** Bytes that a key takes in a long index; queries take 8 more per key. */
+    this.bytesPerKey = core.exports.hs_bytes_per_key(headDim, typeCode, maxChunk, 1);
+  }
+
+  /**
+   * @param {import('./handle.js').Shape & {keys?: Rows}} options keys: first ones to append
+   * @returns {Promise<HsrIndex>}
+   * @throws {import('../errors.js').HalfspaceError}
+   */
+  static async create(options) {
+    checkShape(options);
+    const index = new HsrIndex(await coreOf(options.wasm), options);
+    try {
+      if (options.keys) index.append(options.keys);
+      return index;
+    } catch (error) {
+      index.free();
+      throw error;
+    }
+  }
+
+  /**
+   * Measures what the steps of a query cost on this machine, which takes some tens of milliseconds, and has strategy auto go
+   * by it from then on, in every index of the instance. Before, it goes by measurements of a server.
+   * @param {import('./core.js').LoadOptions} [wasm] the instance, as in create()
+   * @returns {Promise<import('./calibrate.js').Costs>}
+   */
+  static async calibrate(wasm) {
+    const core = await coreOf(wasm);
+    return calibrate(core, (shape) => new HsrIndex(core, shape));
+  }
+
+  /**
+   * Appends one or many keys, all or none.
+   * @param {Rows} keys [n][headDim], finite and at most 1e15 in magnitude
+   * @returns {number} the position of the first one
+   */
+  append(keys) {
+    const { core, pointer, length, headDim } = this;
+    const vectors = vectorsOf(keys, headDim, 'keys');
+    this.appendParts(vectors.count, headDim, (from, count) => {
+      core.wasm.check(core.exports.hs_index_append(pointer, core.stage(core.first, vectors, from, count), count), 'keys');
+    });
+    return length;
+  }
+
+  /**
+   * All keys with product >= b.
+   * @param {Rows} query [headDim]
+   * @param {number} b
+   * @param {{strategy?: Strategy}} [options]
+   * @returns {Reported} in order of positions
+   */
+  report(query, b, { strategy = 'auto' } = {}) {
+    const { pointer, size } = this;
+    const [how, least] = [checkName('strategy', strategy, STRATEGIES), floatFrom(checkFinite('b', b))];
+    return this.#collect(query, Math.min(size, FIRST_ROOM), (q, positions, room) =>
+      this.core.exports.hs_index_report(pointer, q, least, how, positions, positions + 4 * room, room),
+    );
+  }
+
+  /**
+   * The number of keys with product >= b.
+   * @param {Rows} query [headDim]
+   * @param {number} b
+   * @param {{strategy?: Strategy}} [options]
+   */
+  count(query, b, { strategy = 'auto' } = {}) {
+    const { core, pointer } = this;
+    const [how, least] = [checkName('strategy', strategy, STRATEGIES), floatFrom(checkFinite('b', b))];
+    return core.wasm.check(core.exports.hs_index_report(pointer, this.#stage(query), least, how, 0, 0, 0), 'query');
+  }
+
+  /**
+   * The r keys of the largest products.
+   * @param {Rows} query [headDim]
+   * @param {number} r 1..size
+   * @param {{strategy?: Strategy, guess?: number, temporal?: boolean}} [options] guess: about what the r-th product is, which
+   *   saves time when it is near; temporal: guess the r-th product of the last top()
+   * @returns {Reported} largest first, equal ones in order of positions
+   */
+  top(query, r, { strategy = 'auto', guess, temporal = false } = {}) {
+    const { pointer, size } = this;
+    const how = checkName('strategy', strategy, STRATEGIES);
+    checkInteger('r', r, 1, size);
+    const start = guess === undefined ? (temporal ? this.#guess : -Infinity) : checkFinite('guess', guess);
+    const found = this.#collect(query, r, (q, positions) =>
+      this.core.exports.hs_index_top(pointer, q, r, start, how, positions, positions + 4 * r),
+    );
+    this.#guess = found.products[r - 1];
+    return found;
+  }
+
+  /**
+   * The key as stored.
+   * @param {number} position
+   * @returns {Float32Array} [headDim]
+   */
+  key(position) {
+    const key = this.#key(checkInteger('position', position, 0, this.length - 1));
+    if (!key) throw badArgument('position', `${position} holds no key: it was removed`, position, this.length - 1);
+    return key;
+  }
+
+  /**
+   * No less than the distance of the key that was appended from the one stored; 0 for f32. For any query the product of the
+   * appended key is within this times the query's length of the one reported, up to rounding.
+   * @param {number} position
+   */
+  keyDistance(position) {
+    checkInteger('position', position, 0, this.length - 1);
+    const distance = this.core.exports.hs_index_key_distance(this.pointer, position);
+    if (distance < 0) throw badArgument('position', `${position} holds no key: it was removed`, position, this.length - 1);
+    return distance;
+  }
+
+  /** The keys held, in order of positions, as they are when the iteration comes to them. */
+  *[Symbol.iterator]() {
+    for (let position = 0; position < this.length; position++) {
+      const key = this.#key(position);
+      if (key) yield { position, key };
+    }
+  }
+
+  /** @param {number} position */
+  #key(position) {
+    const { first } = this.core;
+    return this.core.exports.hs_index_key(this.pointer, position, first) === 0 ? this.core.floats(first, this.headDim) : undefined;
+  }
+
+  /** @param {Rows} query @returns {number} pointer */
+  #stage(query) {
+    const vectors = vectorsOf(query, this.headDim, 'query');
+    if (vectors.count !== 1)
+      throw badArgument('query', `must have ${this.headDim} numbers, not ${vectors.values.length}`, vectors.values.length, this.headDim);
+    return this.core.stage(this.core.first, vectors, 0, 1);
+  }
+
+  /**
+   * @param {Rows} query
+   * @param {number} room
+   * @param {(q: number, positions: number, room: number) => number} run products come after the positions
+   * @returns {Reported}
+   */
+  #collect(query, room, run) {
+    const { core } = this;
+    const q = this.#stage(query);
+    const began = performance.now();
+    return core.collect(
+      room,
+      2,
+      (positions, rooms) => run(q, positions, rooms),
+      (positions, rooms, count) => ({
+        positions: core.ints(positions, count),
+        products: core.floats(positions + 4 * rooms, count),
+        stats: this.#stats(performance.now() - began),
+      }),
+    );
+  }
+
+  /** @param {number} timeMs @returns {IndexStats} */
+  #stats(timeMs) {
+    const words = new Float64Array(this.core.wasm.memory.buffer, this.core.exports.hs_index_stats() >>> 0, 5);
+    const [leavesBounded, keysScreened, keysRefined, keysExact, keysReported] = words;
+    return { leavesBounded, keysScreened, keysRefined, keysExact, keysReported, timeMs };
+  }
+}
+
+/** The least f32 that is not below x: f32 products compare with it as with x. @param {number} x */
+function floatFrom(x) {
+  const float = new Float32Array([x]);
+  const bits = new Int32Array(float.buffer);
+  if (float[0] < x) bits[0] += float[0] < 0 ? -1 : 1;
+  return float[0];
+}
+
+/** @param {string} field @param {number} x */
+function checkFinite(field, x) {
+  if (!(typeof x === 'number' && Math.abs(x) <= LARGEST_FLOAT))
+    throw badArgument(field, `must be a finite number of at most ${LARGEST_FLOAT} in magnitude, not ${x}`, x, LARGEST_FLOAT);
+  return x;
+}

@@ -1,0 +1,91 @@
+/** Keys and values of one layer's KV heads, for attend(). */
+import { checkInteger } from '../checks.js';
+import { badArgument } from '../errors.js';
+import { coreOf } from './core.js';
+import { checkShape, Handle } from './handle.js';
+import { vectorsOf } from './rows.js';
+
+const MAX_HEADS = 256;
+
+/** @typedef {import('./rows.js').Rows} Rows */
+
+/** Keys and values in the order they came, at positions 0, 1, ... of every KV head. It grows as they come. */
+export class KvCache extends Handle {
+  /**
+   * Use KvCache.create().
+   * @param {import('./core.js').Core} core
+   * @param {import('./handle.js').Shape & {kvHeads?: number}} shape
+   */
+  constructor(core, shape) {
+    const { headDim, type, maxChunk, typeCode } = checkShape(shape);
+    const kvHeads = checkInteger('kvHeads', shape.kvHeads ?? 1, 1, MAX_HEADS);
+    super(core, 'cache', () => core.exports.hs_cache_create(kvHeads, headDim, typeCode, maxChunk));
+    this.headDim = headDim;
+    this.kvHeads = kvHeads;
+    this.type = type;
+    /** Bytes that a position takes in a long cache, key and value of every KV head and the index together. */
+    this.bytesPerKey = kvHeads * core.exports.hs_bytes_per_key(headDim, typeCode, maxChunk, 0);
+  }
+
+  /**
+   * @param {import('./handle.js').Shape & {kvHeads?: number}} options kvHeads: 1 (default) to 256
+   * @returns {Promise<KvCache>}
+   * @throws {import('../errors.js').HalfspaceError}
+   */
+  static async create(options) {
+    checkShape(options);
+    return new KvCache(await coreOf(options.wasm), options);
+  }
+
+  /**
+   * Appends one or many positions, all or none.
+   * @param {{keys: Rows, values: Rows}} rows each [n][kvHeads][headDim], finite and at most 1e15 in magnitude
+   * @returns {number} the first one's position
+   */
+  append({ keys, values }) {
+    const { core, pointer, length, headDim, kvHeads } = this;
+    const k = vectorsOf(keys, headDim, 'keys', kvHeads);
+    const v = vectorsOf(values, headDim, 'values', kvHeads);
+    if (k.count !== v.count)
+      throw badArgument(
+        'values',
+        `must have as many numbers as keys, ${k.values.length}, not ${v.values.length}`,
+        v.values.length,
+        k.values.length,
+      );
+    this.appendParts(k.count / kvHeads, kvHeads * headDim, (from, n) => {
+      const staged = [core.stage(core.first, k, from * kvHeads, n * kvHeads), core.stage(core.second, v, from * kvHeads, n * kvHeads)];
+      core.wasm.check(core.exports.hs_cache_append(pointer, staged[0], staged[1], n), 'keys');
+    });
+    return length;
+  }
+
+  /**
+   * The key as stored.
+   * @param {number} position
+   * @param {number} [kvHead]
+   * @returns {Float32Array} [headDim]
+   */
+  key(position, kvHead = 0) {
+    return this.#row(0, position, kvHead);
+  }
+
+  /**
+   * The value as stored.
+   * @param {number} position
+   * @param {number} [kvHead]
+   * @returns {Float32Array} [headDim]
+   */
+  value(position, kvHead = 0) {
+    return this.#row(1, position, kvHead);
+  }
+
+  /** @param {0 | 1} which @param {number} position @param {number} kvHead */
+  #row(which, position, kvHead) {
+    const { core, pointer, length } = this;
+    checkInteger('position', position, 0, length - 1);
+    checkInteger('kvHead', kvHead, 0, this.kvHeads - 1);
+    core.wasm.check(core.exports.hs_cache_row(pointer, kvHead, position, which, core.first), 'position');
+    return core.floats(core.first, this.headDim);
+  }
+}

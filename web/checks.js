@@ -1,0 +1,34 @@
+/** Checks of arguments that are one of some names, or an integer in a range. */
+import { badArgument } from './errors.js';
+
+/**
+ * @template {string} K
+ * @param {string} field
+ * @param {unknown} value
+ * @param {Record<K, number>} names
+ * @returns {number} what the name stands for
+ */
+export function checkName(field, value, names) {
+  const all = Object.keys(names).join(', ');
+  if (!(typeof value === 'string' && Object.hasOwn(names, value)))
+    throw badArgument(field, `must be one of ${all}, not ${value}`, value, all);
+  return names[/** @type {K} */ (value)];
+}
+
+/**
+ * @param {string} field
+ * @param {unknown} value
+ * @param {number} least
+ * @param {number} most
+ * @returns {number} the value
+ */
+export function checkInteger(field, value, least, most) {
+  if (!(typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most))
+    throw badArgument(
+      field,
+      `must be an integer from ${least} to ${most}, not ${value}`,
+      value,
+      typeof value === 'number' && value < least ? least : most,
+    );
+  return value;
+}
