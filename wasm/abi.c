@@ -13,9 +13,6 @@
 #include "model/model.h"
 #include "self_test.h"
 
-#include <math.h>
-#include <string.h>
-
 enum { ABI_VERSION = 1 };
 
 EXPORT(hs_abi_version)
@@ -147,33 +144,47 @@ const float *abi_logits(const hs_context *c) {
     return c->model->logits_owner == c ? c->model->logits : NULL;
 }
 
-/* The words of hs_attention_params; scale, window, softcap and causal are filled in per layer, whatever they are here. */
+/*
+ * In the functions below layer and kv_head may be -1 for all of them. params: the words of hs_attention_params; scale,
+ * window, softcap, end, sinks and causal are filled in when a layer runs, whatever they are here.
+ */
 EXPORT(hs_attention_set)
-int32_t abi_attention_set(hs_context *c, const hs_attention_params *params) {
-    int status = hs_attention_check(params);
-    if (status == HS_OK) c->params = *params;
-    return status;
+int32_t abi_attention_set(hs_context *c, const hs_attention_params *params, int32_t layer, int32_t kv_head) {
+    return hs_context_attention_set(c, params, layer, kv_head);
 }
 
-/* The f64 words of hs_attention_stats, of all threads since the last reset. */
+/* The f64 words of hs_attention_stats since the last reset; 0 when layer or head is out of range. */
 EXPORT(hs_attention_stats)
-const hs_attention_stats *abi_attention_stats(const hs_context *c) {
-    enum { WORDS = sizeof(hs_attention_stats) / sizeof(double) };
-    static hs_attention_stats all;
-    double sum[WORDS] = {0}, words[WORDS], error_max = 0, value_norm = 0;
-    for (int thread = 0; thread < hs_parallel_threads(); thread++) {
-        memcpy(words, &c->stats[thread], sizeof words);
-        for (int i = 0; i < WORDS; i++) sum[i] += words[i];
-        error_max = fmax(error_max, c->stats[thread].error_max);
-        value_norm = fmax(value_norm, c->stats[thread].value_norm);
-    }
-    memcpy(&all, sum, sizeof all);
-    all.error_max = error_max;
-    all.value_norm = value_norm;
-    return &all;
+const hs_attention_stats *abi_attention_stats(const hs_context *c, int32_t layer, int32_t kv_head) {
+    static hs_attention_stats stats;
+    return hs_context_stats(c, layer, kv_head, &stats) == HS_OK ? &stats : NULL;
 }
 
 EXPORT(hs_attention_stats_reset)
 void abi_attention_stats_reset(hs_context *c) {
-    memset(c->stats, 0, sizeof c->stats);
+    hs_context_stats_reset(c);
+}
+
+/* Notes up to `room` reported keys of decode steps per KV head, and all queries; 0 ends it. */
+EXPORT(hs_watch)
+int32_t abi_watch(hs_context *c, int32_t layer, int32_t kv_head, int32_t room) {
+    return hs_context_watch(c, layer, kv_head, room);
+}
+
+/* Of one KV head that is watched: i32 positions, f32 shares [room][group], i32 room, i32 keys reported (also beyond the room). */
+EXPORT(hs_watched)
+const hs_reported *abi_watched(const hs_context *c, int32_t layer, int32_t kv_head) {
+    return &c->heads[layer * c->model->config.n_kv_heads + kv_head].reported;
+}
+
+/* f32[n_layers][n_heads * head_dim] of the last decode step, or 0 when nothing is watched. */
+EXPORT(hs_watched_queries)
+const float *abi_watched_queries(const hs_context *c) {
+    return c->queries;
+}
+
+/* Stored keys and values of positions from..from+n-1, f32[n][head_dim] each. */
+EXPORT(hs_context_rows)
+int32_t abi_context_rows(const hs_context *c, int32_t layer, int32_t kv_head, int32_t from, int32_t n, float *keys, float *values) {
+    return hs_context_rows(c, layer, kv_head, from, n, keys, values);
 }

@@ -1,5 +1,5 @@
 /** Checks attention options, lays them out for the core, and reads its statistics (src/attention/attention.h). */
-import { checkName } from './checks.js';
+import { checkInteger, checkName } from './checks.js';
 import { badArgument } from './errors.js';
 
 const MODES = { dense: 0, hsr: 1, relu: 2 };
@@ -61,10 +61,10 @@ const RANGES = {
  *   logits, found for sure.
  * @property {number} [r] hsr: keys per query, the ones of the largest logits; default for exact n^(4/5) of n keys
  * @property {number} [topP] hsr: the fewest keys that hold this share, 0..1
- * @property {number} [eps] certified: bound on |error of the output| / |largest value|, 0.0001..1, default 0.1; fast and exact:
+ * @property {number} [eps] certified: bound on |error of the output| / |output|, 0.0001..1, default 0.1; fast and exact:
  *   the same as topP 1 - eps
  * @property {number} [theta] fast: a key is evaluated exactly from this estimated share on, 0..1, default 0.001
- * @property {number} [leafTheta] fast: a leaf of 16 keys is looked into from this estimated share on, 0..1, default 0.001
+ * @property {number} [leafTheta] fast: a leaf of 16 keys is looked into that may hold this share, 0..1, default 0.002
  * @property {number} [valueTheta] fast: a key that is not evaluated gives its own value its estimated weight from this
  *   estimated share on, 0..1, default 0.0001
  * @property {boolean | 'first' | 'second'} [farField] hsr: keys that are not evaluated act through their leaf's mean value;
@@ -75,6 +75,10 @@ const RANGES = {
  *   (arXiv 2410.10165)
  * @property {number} [alpha] relu: power, 1 (default) to 8
  * @property {number} [b] relu: threshold in logits, default 0; see reluThreshold()
+ *
+ * @typedef {AttentionOptions & {layer?: number, kvHead?: number}} HeadOptions where the engine is to attend otherwise: in a
+ *   layer, in a KV head of every layer, or in one of both; what is not given is as everywhere
+ * @typedef {AttentionOptions & {heads?: HeadOptions[]}} EngineAttention heads: later entries win
  *
  * @typedef {object} AttentionStats sums over queries, and heads and layers where there are several. Dense and fast count a key
  *   once for all query heads that share its KV head; relu, certified and exact take these one by one and count it for each.
@@ -93,7 +97,7 @@ const RANGES = {
  * @property {number} errorMean of query heads, |error of the output|: certified and exact: a bound; fast: an estimate; else 0
  * @property {number} errorMax the largest of them
  * @property {number} errorRelativeMean mean of them / the output's length
- * @property {number} valueNorm length of the longest value that was met; eps is relative to it
+ * @property {number} valueNorm length of the longest value that was met
  */
 
 /**
@@ -171,21 +175,64 @@ export function attentionWords(values) {
 }
 
 /**
- * Options of the engine for hs_attention_set() (wasm/abi.c), which fills in scale, window, softcap and causal.
- * @param {AttentionOptions | Mode} [options]
+ * Options of the engine as calls of hs_attention_set() (wasm/abi.c), which fills in scale, window, softcap and causal.
+ * @param {EngineAttention | Mode} [options]
+ * @param {{layers: number, kvHeads: number}} [shape] of the model
+ * @returns {{mode: Mode, sets: {layer: number, kvHead: number, words: Uint8Array}[]}} -1: every layer, every KV head
  */
-export function attentionParams(options = {}) {
-  const { mode, values } = attentionValues(options, 'attention.');
-  return { mode, words: attentionWords({ ...values, scale: 1 }) };
+export function attentionParams(options = {}, { layers, kvHeads } = { layers: 2 ** 24, kvHeads: 2 ** 24 }) {
+  const given = typeof options === 'string' ? { mode: options } : options;
+  const { heads = [], ...everywhere } = given;
+  const words = (/** @type {AttentionOptions} */ own, /** @type {string} */ path) => {
+    const { mode, values } = attentionValues(own, path, 'hsr');
+    return { mode, words: attentionWords({ ...values, scale: 1 }) };
+  };
+  const all = words(everywhere, 'attention.');
+  if (!Array.isArray(heads)) throw badArgument('attention.heads', `must be an array, not ${heads}`, heads, 'array');
+  const sets = heads.map(({ layer = -1, kvHead = -1, ...own }, i) => {
+    const path = `attention.heads[${i}].`;
+    checkInteger(`${path}layer`, layer, -1, layers - 1);
+    checkInteger(`${path}kvHead`, kvHead, -1, kvHeads - 1);
+    return { layer, kvHead, words: words(inherit(everywhere, own), path).words };
+  });
+  return { mode: all.mode, sets: [{ layer: -1, kvHead: -1, words: all.words }, ...sets] };
 }
+
+/**
+ * A head's own way of picking keys (r, topP, eps, theta) replaces the one given everywhere.
+ * @param {AttentionOptions} everywhere
+ * @param {AttentionOptions} own
+ */
+function inherit(everywhere, own) {
+  const merged = { ...everywhere, ...own };
+  const picks = /** @type {const} */ (['r', 'topP', 'eps', 'theta']);
+  if (picks.some((name) => own[name] !== undefined)) for (const name of picks) merged[name] = own[name];
+  return merged;
+}
+
+const STATS_WORDS = 14;
+const ERROR_MAX = 10;
+const VALUE_NORM = 12;
 
 /**
  * @param {ArrayBuffer} memory
  * @param {number} pointer to hs_attention_stats
+ * @returns {Float64Array} a copy
+ */
+export function statsWords(memory, pointer) {
+  return new Float64Array(memory, pointer, STATS_WORDS).slice();
+}
+
+/** Sums, and the larger of the two maxima. @param {Float64Array} a @param {Float64Array} b */
+export function addStatsWords(a, b) {
+  return a.map((x, i) => (i === ERROR_MAX || i === VALUE_NORM ? Math.max(x, b[i]) : x + b[i]));
+}
+
+/**
+ * @param {Float64Array} [words] default none: no query
  * @returns {AttentionStats}
  */
-export function attentionStats(memory, pointer) {
-  const words = new Float64Array(memory, pointer, 14);
+export function attentionStats(words = new Float64Array(STATS_WORDS)) {
   const [keysVisible, keysScreened, keysExact, leavesTotal, leavesOpened, mass, queries, keysValued, keysRefined] = words;
   const [error, errorMax, errorRelative, valueNorm, dense] = words.subarray(9);
   return {

@@ -1,9 +1,23 @@
 /** One conversation inside the core: its KV caches, prefill, decode steps, and statistics. */
-import { attentionParams, attentionStats } from './attention-params.js';
-import { HalfspaceError } from './errors.js';
+import { attentionParams, attentionStats, statsWords } from './attention-params.js';
+import { checkInteger } from './checks.js';
+import { badArgument, HalfspaceError } from './errors.js';
 import { throwIfAborted } from './sources.js';
 
 const KV_TYPES = { q8: 0, f32: 1 };
+const WATCH_ROOM = 4096;
+
+/**
+ * @typedef {{layer?: number, kvHead?: number, room?: number}} WatchOptions default every layer and KV head; room: reported
+ *   keys that are kept per KV head, 1..65536, default 4096
+ *
+ * @typedef {object} Reported by one KV head
+ * @property {number} layer
+ * @property {number} kvHead
+ * @property {number} total keys that were reported
+ * @property {Int32Array} positions of those that were kept: at most `room`
+ * @property {Float32Array} shares [positions][group] their share of the weight of each query head of the group
+ */
 
 export class Context {
   /** Handles that keep this context alive: its owner, and contexts that continue it. */
@@ -18,6 +32,7 @@ export class Context {
   constructor(wasm, model, config, { capacity, kv, parent }) {
     this.wasm = wasm;
     this.vocab = config.vocab;
+    this.shape = { layers: config.nLayers, kvHeads: config.nKvHeads, group: config.nHeads / config.nKvHeads, headDim: config.headDim };
     this.parent = parent;
     this.batch = wasm.exports.hs_batch_limit();
     this.tokens = wasm.alloc(this.batch * 4, 'token buffer');
@@ -45,11 +60,12 @@ export class Context {
     this.parent?.release();
   }
 
-  /** @param {import('./attention-params.js').AttentionOptions | import('./attention-params.js').Mode} options */
+  /** @param {import('./attention-params.js').EngineAttention | import('./attention-params.js').Mode} options */
   setAttention(options) {
-    const { words } = attentionParams(options);
-    this.wasm.bytes(this.tokens, words.length).set(words);
-    this.wasm.check(this.wasm.exports.hs_attention_set(this.pointer, this.tokens), 'attention');
+    for (const { layer, kvHead, words } of attentionParams(options, this.shape).sets) {
+      this.wasm.bytes(this.tokens, words.length).set(words);
+      this.wasm.check(this.wasm.exports.hs_attention_set(this.pointer, this.tokens, layer, kvHead), 'attention');
+    }
   }
 
   /**
@@ -99,9 +115,79 @@ export class Context {
     this.wasm.exports.hs_attention_stats_reset(this.pointer);
   }
 
-  /** Of all layers since the last reset. */
-  stats() {
-    return attentionStats(this.wasm.memory.buffer, this.wasm.exports.hs_attention_stats(this.pointer) >>> 0);
+  /**
+   * Of all layers and heads since the last reset, or of some.
+   * @param {number} [layer] default all
+   * @param {number} [kvHead] default all
+   */
+  stats(layer = -1, kvHead = -1) {
+    const pointer = this.wasm.exports.hs_attention_stats(this.pointer, layer, kvHead) >>> 0;
+    if (pointer === 0) throw badArgument('layer', `or kvHead is out of range: ${this.wasm.lastError()}`, [layer, kvHead], [this.shape.layers - 1, this.shape.kvHeads - 1]);
+    return attentionStats(statsWords(this.wasm.memory.buffer, pointer));
+  }
+
+  /** The same of everything, to be added up by addStatsWords(). */
+  statsWords() {
+    return statsWords(this.wasm.memory.buffer, this.wasm.exports.hs_attention_stats(this.pointer, -1, -1) >>> 0);
+  }
+
+  /**
+   * From now on decode steps note which keys they evaluate exactly, and the queries.
+   * @param {WatchOptions | null} options null: no more
+   */
+  watch(options) {
+    const { layer = -1, kvHead = -1, room = WATCH_ROOM } = options ?? { room: 0 };
+    this.wasm.check(this.wasm.exports.hs_watch(this.pointer, layer, kvHead, room), 'watch');
+  }
+
+  /**
+   * Keys that the last decode step evaluated exactly, where they are watched.
+   * @param {number} layer
+   * @param {number} kvHead
+   * @returns {Reported}
+   */
+  reported(layer, kvHead) {
+    const { layers, kvHeads, group } = this.shape;
+    checkInteger('layer', layer, 0, layers - 1);
+    checkInteger('kvHead', kvHead, 0, kvHeads - 1);
+    const memory = this.wasm.memory.buffer;
+    const pointer = this.wasm.exports.hs_watched(this.pointer, layer, kvHead) >>> 0;
+    const [positions, shares, room, total] = new Uint32Array(memory, pointer, 4);
+    const held = Math.min(room, total);
+    return {
+      layer,
+      kvHead,
+      total,
+      positions: new Int32Array(memory, positions, held).slice(),
+      shares: new Float32Array(memory, shares, held * group).slice(),
+    };
+  }
+
+  /** Queries of the last decode step while something is watched, after RoPE: [layers][heads][headDim]. */
+  queries() {
+    const { layers, kvHeads, group, headDim } = this.shape;
+    const pointer = this.wasm.exports.hs_watched_queries(this.pointer) >>> 0;
+    if (pointer === 0) throw badArgument('watch', 'nothing is watched', null, 'watch()');
+    return this.wasm.floats(pointer, layers * kvHeads * group * headDim).slice();
+  }
+
+  /**
+   * Stored keys (after RoPE) and values, [n][headDim] each.
+   * @param {number} layer
+   * @param {number} kvHead
+   * @param {number} [from]
+   * @param {number} [n]
+   */
+  rows(layer, kvHead, from = 0, n = this.length - from) {
+    const floats = n * this.shape.headDim;
+    const keys = this.wasm.alloc(8 * floats, 'rows');
+    try {
+      const values = keys + 4 * floats;
+      this.wasm.check(this.wasm.exports.hs_context_rows(this.pointer, layer, kvHead, from, n, keys, values), 'rows');
+      return { keys: this.wasm.floats(keys, floats).slice(), values: this.wasm.floats(values, floats).slice() };
+    } finally {
+      this.wasm.exports.hs_free(keys);
+    }
   }
 }
 

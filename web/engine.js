@@ -1,4 +1,5 @@
 /** A loaded model: generate, prefill, perplexity, logits, tokenize. */
+import { addStatsWords, attentionStats } from './attention-params.js';
 import { renderChat } from './chat.js';
 import { modelConfig } from './config.js';
 import { Context, nextTurn } from './context.js';
@@ -14,7 +15,7 @@ import { loadWeights } from './weights.js';
 /**
  * @typedef {{role: string, content: string}} Message
  * @typedef {string | number[] | Message[]} Prompt text, token ids, or a conversation for the file's chat template
- * @typedef {import('./attention-params.js').AttentionOptions | import('./attention-params.js').Mode} Attention
+ * @typedef {import('./attention-params.js').EngineAttention | import('./attention-params.js').Mode} Attention
  *
  * @typedef {object} EngineOptions
  * @property {'auto' | 'relaxed' | 'simd'} [variant] WebAssembly build; auto takes the fastest that computes rightly
@@ -36,6 +37,17 @@ import { loadWeights } from './weights.js';
  * @property {number} [ctx]
  * @property {(done: number, total: number) => void} [onPrefill]
  * @property {(stats: GenerateStats) => void} [onStats] called once, when the generation ends
+ * @property {boolean | import('./context.js').WatchOptions} [watch] pieces say what attention did; default false
+ *
+ * @typedef {object} Piece
+ * @property {number} id
+ * @property {string} text
+ * @property {number} index
+ * @property {Step} [step] when watched: the decode step that this token was sampled from; the first comes from the prefill
+ *
+ * @typedef {object} Step what attention did in one decode step; to be asked before the next piece is
+ * @property {(layer?: number, kvHead?: number) => import('./attention-params.js').AttentionStats} stats
+ * @property {(layer: number, kvHead: number) => import('./context.js').Reported} reported keys that were evaluated exactly
  *
  * @typedef {object} GenerateStats
  * @property {number} promptTokens
@@ -182,10 +194,10 @@ export class Engine {
    * Ends at an end-of-sequence token, maxTokens, or the context's end.
    * @param {Prompt} prompt
    * @param {GenerateOptions} [options]
-   * @returns {AsyncGenerator<{id: number, text: string, index: number}, void>}
+   * @returns {AsyncGenerator<Piece, void>}
    */
   async *generate(prompt, options = {}) {
-    const { maxTokens = 256, signal, attention = 'hsr', prefix, ctx = this.ctx, onPrefill, onStats } = options;
+    const { maxTokens = 256, signal, attention = 'hsr', prefix, ctx = this.ctx, onPrefill, onStats, watch = false } = options;
     if (!(Number.isInteger(maxTokens) && maxTokens >= 0))
       throw new HalfspaceError('bad-argument', 'maxTokens must be a count', { field: 'maxTokens', value: maxTokens, limit: 0 });
     if (prefix?.freed) throw new HalfspaceError('closed', 'the prefix was freed', { field: 'prefix' });
@@ -204,24 +216,33 @@ export class Engine {
       const start = performance.now();
       const logits = await context.prefill(ids, { onBatch: onPrefill, signal });
       const prefillMs = performance.now() - start;
+      if (watch) context.watch(watch === true ? {} : watch);
       context.resetStats();
+      let done = context.statsWords();
+      /** @type {Step | undefined} */
+      let step;
       for (let index = 0; index < steps; index++) {
         throwIfAborted(signal);
         const id = sampler.sample(logits, recent);
         if (this.tokenizer.eosIds.has(id)) break;
         recent.push(id);
         const last = index === steps - 1;
-        yield { id, text: last ? decoder.push(id) + decoder.flush() : decoder.push(id), index };
+        yield { id, text: last ? decoder.push(id) + decoder.flush() : decoder.push(id), index, ...(step && { step }) };
         await nextTurn();
         this.#open();
         if (last) break;
+        if (watch) {
+          done = addStatsWords(done, context.statsWords());
+          context.resetStats();
+          step = { stats: (layer, kvHead) => context.stats(layer, kvHead), reported: (layer, kvHead) => context.reported(layer, kvHead) };
+        }
         const began = performance.now();
         context.decode(id);
         decodeMs.push(performance.now() - began);
         logits.set(context.logits());
       }
       const mode = typeof attention === 'string' ? attention : (attention.mode ?? 'hsr');
-      onStats?.({ promptTokens: before + ids.length, prefillMs, decodeMs, mode, attention: context.stats() });
+      onStats?.({ promptTokens: before + ids.length, prefillMs, decodeMs, mode, attention: attentionStats(addStatsWords(done, context.statsWords())) });
     } finally {
       if (!this.#closed) context.release();
     }

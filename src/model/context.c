@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { SEALED_CHUNK = HS_CHUNK * HS_CHUNK_GROWTH }; /* longer chunks give closer leaves, and longer pauses when they are sealed */
@@ -14,7 +15,7 @@ static hs_kv_shape kv_shape(const hs_model *m, int kv_type) {
 }
 
 typedef struct {
-    size_t head, kv_table, slab_each, slab, scratch_each, total;
+    size_t head, kv_table, heads, slab_each, slab, scratch_each, total;
 } layout;
 
 static layout context_layout(const hs_model *m, int capacity, int kv_type, const hs_context *parent) {
@@ -24,12 +25,13 @@ static layout context_layout(const hs_model *m, int capacity, int kv_type, const
     layout l;
     l.head = hs_align_up(sizeof(hs_context));
     l.kv_table = hs_align_up(caches * sizeof(hs_kv));
+    l.heads = hs_align_up(caches * sizeof(hs_head));
     l.slab_each = hs_kv_bytes(&shape, capacity, parent != NULL);
     l.slab = caches * l.slab_each;
     size_t attention = hs_attention_scratch_bytes(c->head_dim, c->n_heads / c->n_kv_heads, capacity + (parent ? parent->length : 0), HS_BATCH);
     size_t sealing = hs_kv_seal_scratch_bytes(&shape);
     l.scratch_each = hs_align_up(attention > sealing ? attention : sealing);
-    l.total = l.head + l.kv_table + l.slab + (size_t)hs_parallel_threads() * l.scratch_each;
+    l.total = l.head + l.kv_table + l.heads + l.slab + (size_t)hs_parallel_threads() * l.scratch_each;
     return l;
 }
 
@@ -61,19 +63,20 @@ hs_context *hs_context_new(hs_model *m, int capacity, int kv_type, hs_context *p
         return NULL;
     }
     layout l = context_layout(m, capacity, kv_type, parent);
-    memset(block, 0, l.head + l.kv_table);
+    memset(block, 0, l.head + l.kv_table + l.heads);
     hs_context *c = (hs_context *)(void *)block;
     c->model = m;
     c->parent = parent;
     c->capacity = capacity;
     c->length = shared;
     c->kv = (hs_kv *)(void *)(block + l.head);
-    c->slab = block + l.head + l.kv_table;
+    c->heads = (hs_head *)(void *)(block + l.head + l.kv_table);
+    c->slab = block + l.head + l.kv_table + l.heads;
     c->scratch = c->slab + l.slab;
     c->scratch_bytes = l.scratch_each;
-    c->params.far_field = HS_FAR_SECOND;
     int caches = m->config.n_layers * m->config.n_kv_heads;
     hs_kv_shape shape = kv_shape(m, kv_type);
+    for (int i = 0; i < caches; i++) c->heads[i].params.far_field = HS_FAR_SECOND;
     for (int i = 0; i < caches; i++) hs_kv_init(&c->kv[i], c->slab + (size_t)i * l.slab_each, &shape, capacity, parent ? &parent->kv[i] : NULL);
     if (parent) parent->children++;
     m->contexts++;
@@ -86,6 +89,7 @@ int hs_context_delete(hs_context *c) {
     if (c->parent) c->parent->children--;
     c->model->contexts--;
     if (c->model->logits_owner == c) c->model->logits_owner = NULL;
+    hs_mem_free(c->watch);
     hs_mem_free(c);
     return HS_OK;
 }
@@ -97,5 +101,95 @@ int hs_context_cut(hs_context *c, int n) {
     if (n < least) return hs_error_set(HS_ERR_STATE, "cannot cut into the prefix: tokens to keep", n, least);
     for (int i = 0; i < caches; i++) hs_kv_truncate(&c->kv[i], n, c->scratch);
     c->length = n;
+    return HS_OK;
+}
+
+/* Caches first..end-1 with a stride: one layer's heads, one head of all layers, one or all. */
+typedef struct {
+    int first, end, step;
+} selection;
+
+static int select_heads(const hs_context *c, int layer, int kv_head, selection *s) {
+    const hs_config *config = &c->model->config;
+    int heads = config->n_kv_heads;
+    if (layer < HS_ALL || layer >= config->n_layers) return hs_error_set(HS_ERR_ARGUMENT, "layer", layer, config->n_layers - 1);
+    if (kv_head < HS_ALL || kv_head >= heads) return hs_error_set(HS_ERR_ARGUMENT, "kvHead", kv_head, heads - 1);
+    s->first = (layer == HS_ALL ? 0 : layer * heads) + (kv_head == HS_ALL ? 0 : kv_head);
+    s->end = layer == HS_ALL ? config->n_layers * heads : (layer + 1) * heads;
+    s->step = kv_head == HS_ALL ? 1 : heads;
+    return HS_OK;
+}
+
+int hs_context_attention_set(hs_context *c, const hs_attention_params *p, int layer, int kv_head) {
+    selection s;
+    int status = select_heads(c, layer, kv_head, &s);
+    if (status == HS_OK) status = hs_attention_check(p);
+    for (int i = s.first; status == HS_OK && i < s.end; i += s.step) c->heads[i].params = *p;
+    return status;
+}
+
+int hs_context_stats(const hs_context *c, int layer, int kv_head, hs_attention_stats *out) {
+    enum { WORDS = sizeof(hs_attention_stats) / sizeof(double) };
+    double sum[WORDS] = {0}, words[WORDS], error_max = 0, value_norm = 0;
+    selection s;
+    int status = select_heads(c, layer, kv_head, &s);
+    for (int i = s.first; status == HS_OK && i < s.end; i += s.step) {
+        const hs_attention_stats *stats = &c->heads[i].stats;
+        memcpy(words, stats, sizeof words);
+        for (int w = 0; w < WORDS; w++) sum[w] += words[w];
+        error_max = fmax(error_max, stats->error_max);
+        value_norm = fmax(value_norm, stats->value_norm);
+    }
+    memcpy(out, sum, sizeof sum);
+    out->error_max = error_max;
+    out->value_norm = value_norm;
+    return status;
+}
+
+void hs_context_stats_reset(hs_context *c) {
+    int caches = c->model->config.n_layers * c->model->config.n_kv_heads;
+    for (int i = 0; i < caches; i++) c->heads[i].stats = (hs_attention_stats){0};
+}
+
+int hs_context_watch(hs_context *c, int layer, int kv_head, int room) {
+    const hs_config *config = &c->model->config;
+    int caches = config->n_layers * config->n_kv_heads, group = config->n_heads / config->n_kv_heads;
+    selection s;
+    int status = select_heads(c, layer, kv_head, &s);
+    if (status != HS_OK) return status;
+    if (room < 0 || room > HS_WATCH_ROOM) return hs_error_set(HS_ERR_ARGUMENT, "watched keys per KV head", room, HS_WATCH_ROOM);
+    for (int i = 0; i < caches; i++) c->heads[i].reported = (hs_reported){0};
+    hs_mem_free(c->watch);
+    c->watch = NULL;
+    c->queries = NULL;
+    if (room == 0) return HS_OK;
+    size_t queries = hs_align_up((size_t)config->n_layers * (size_t)config->n_heads * (size_t)config->head_dim * sizeof(float));
+    size_t each = hs_align_up((size_t)room * sizeof(int)) + hs_align_up((size_t)room * (size_t)group * sizeof(float));
+    size_t watched = (size_t)((s.end - s.first + s.step - 1) / s.step);
+    /* In double: on a 32-bit machine the product may not fit a size_t. */
+    double bytes = (double)queries + (double)watched * (double)each;
+    uint8_t *block = bytes < 4294967295.0 ? hs_mem_alloc((size_t)bytes) : NULL;
+    if (!block) return hs_error_set(HS_ERR_MEMORY, "no memory to watch attention, of bytes", bytes, 4294967295.0 - (double)hs_mem_used());
+    c->watch = block;
+    c->queries = (float *)(void *)block;
+    block += queries;
+    for (int i = s.first; i < s.end; i += s.step, block += each) {
+        c->heads[i].reported = (hs_reported){(int *)(void *)block, (float *)(void *)(block + hs_align_up((size_t)room * sizeof(int))), room, 0};
+    }
+    return HS_OK;
+}
+
+int hs_context_rows(const hs_context *c, int layer, int kv_head, int from, int n, float *keys, float *values) {
+    selection s;
+    int status = layer == HS_ALL || kv_head == HS_ALL ? hs_error_set(HS_ERR_ARGUMENT, "layer or kvHead", HS_ALL, 0) : select_heads(c, layer, kv_head, &s);
+    if (status != HS_OK) return status;
+    if (from < 0 || n < 0 || n > c->length - from) return hs_error_set(HS_ERR_ARGUMENT, "positions up to", (double)from + n, c->length);
+    for (int i = 0; i < n; i++) {
+        const hs_kv *kv = &c->kv[s.first];
+        while (from + i < kv->base) kv = kv->parent;
+        int own = hs_kv_find(kv, from + i);
+        hs_kv_key(kv, own, keys + (size_t)i * (size_t)kv->head_dim);
+        hs_kv_value(kv, own, values + (size_t)i * (size_t)kv->head_dim);
+    }
     return HS_OK;
 }

@@ -7,6 +7,13 @@
 #include "kv/kv.h"
 #include "model/model.h"
 
+/* Attention of one KV head of a layer. */
+typedef struct {
+    hs_attention_params params; /* scale, window, softcap and causal are filled in when it runs */
+    hs_attention_stats stats;   /* since the last reset */
+    hs_reported reported;       /* by the last decode step, where it is watched; else positions is NULL */
+} hs_head;
+
 typedef struct hs_context {
     hs_model *model;
     struct hs_context *parent; /* its keys come before this context's own and are shared, read-only */
@@ -17,8 +24,9 @@ typedef struct hs_context {
     uint8_t *slab;             /* the caches' memory */
     uint8_t *scratch;          /* [threads][scratch_bytes] for attention and sealing */
     size_t scratch_bytes;
-    hs_attention_params params; /* mode and thresholds; scale, window, softcap and causal are filled in per layer */
-    hs_attention_stats stats[HS_MAX_THREADS];
+    hs_head *heads;    /* [n_layers][n_kv_heads] */
+    void *watch;       /* memory of what is watched, or NULL */
+    float *queries;    /* inside it: [n_layers][n_heads * head_dim] of the last decode step, after RoPE */
 } hs_context;
 
 /* Bytes that hs_context_new() will allocate; may exceed what the machine has. */
@@ -36,5 +44,27 @@ int hs_context_delete(hs_context *c);
 
 /* Keeps the first n tokens. Error: n beyond the length, or cutting into sealed or shared keys. */
 int hs_context_cut(hs_context *c, int n);
+
+/*
+ * In the functions below, layer and kv_head may be HS_ALL. Errors: out of range; for attention_set also what
+ * hs_attention_check() says.
+ */
+enum { HS_ALL = -1 };
+
+int hs_context_attention_set(hs_context *c, const hs_attention_params *p, int layer, int kv_head);
+
+/* Sums since the last reset to `out`; maxima of error_max and value_norm. */
+int hs_context_stats(const hs_context *c, int layer, int kv_head, hs_attention_stats *out);
+void hs_context_stats_reset(hs_context *c);
+
+/*
+ * From now on decode steps note up to `room` (1..HS_WATCH_ROOM) reported keys per KV head that is watched, and all queries;
+ * what was watched before is watched no more. room 0 ends it. HS_ERR_MEMORY: nothing is watched then.
+ */
+enum { HS_WATCH_ROOM = 1 << 16 };
+int hs_context_watch(hs_context *c, int layer, int kv_head, int room);
+
+/* Stored keys and values of positions from..from+n-1, as f32[n][head_dim] each. Error: a position is not held. */
+int hs_context_rows(const hs_context *c, int layer, int kv_head, int from, int n, float *keys, float *values);
 
 #endif

@@ -8,6 +8,7 @@
 #include "model/linear.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The buffers of a batch, all f32 with HS_BATCH rows, laid over the model's workspace. */
 typedef struct {
@@ -50,7 +51,6 @@ typedef struct {
     const hs_config *config;
     workspace w;
     int n, layer;
-    hs_attention_params params;
 } pass;
 
 static void norm_rows(const pass *p, const float *x, const float *weight, float *y) {
@@ -74,21 +74,38 @@ static void turn_heads(const pass *p, float *rows, int heads, const float *norm)
     }
 }
 
+static hs_attention_params params_of(const pass *p, int kv_head) {
+    const hs_config *c = p->config;
+    hs_attention_params params = p->context->heads[p->layer * c->n_kv_heads + kv_head].params;
+    params.scale = c->attn_scale > 0 ? c->attn_scale : 1 / sqrtf((float)c->head_dim);
+    params.softcap = c->attn_softcap;
+    params.causal = 1;
+    params.end = params.sinks = 0;
+    params.window = hs_config_is_sliding(c, p->layer) ? c->sliding_window : 0;
+    return params;
+}
+
 /* One KV head: its new keys and values into the cache, then its group of query heads against the cache. */
 static void attend_head(void *ctx, int kv_head, int thread) {
     pass *p = ctx;
     const hs_config *c = p->config;
     int group = c->n_heads / c->n_kv_heads, kv_width = c->n_kv_heads * c->head_dim, q_width = c->n_heads * c->head_dim;
-    hs_kv *kv = &p->context->kv[p->layer * c->n_kv_heads + kv_head];
+    int cache = p->layer * c->n_kv_heads + kv_head;
+    hs_kv *kv = &p->context->kv[cache];
+    hs_head *head = &p->context->heads[cache];
+    hs_reported *reported = head->reported.positions ? &head->reported : NULL;
+    hs_attention_params params = params_of(p, kv_head);
     void *scratch = p->context->scratch + (size_t)thread * p->context->scratch_bytes;
     size_t kv_at = (size_t)kv_head * (size_t)c->head_dim, q_at = kv_at * (size_t)group;
+    float *q = p->w.q + q_at, *out = p->w.attended + q_at;
     hs_kv_append(kv, p->w.k + kv_at, p->w.v + kv_at, kv_width, p->n);
-    hs_attention_stats *stats = &p->context->stats[thread];
+    if (reported) reported->n = 0;
+    if (p->n == 1 && p->context->queries) memcpy(p->context->queries + (size_t)p->layer * (size_t)q_width + q_at, q, (size_t)group * (size_t)c->head_dim * sizeof(float));
     if (p->n == 1)
-        hs_attend_decode(kv, p->w.q + q_at, group, &p->params, p->w.attended + q_at, stats, NULL, scratch);
+        hs_attend_decode(kv, q, group, &params, out, &head->stats, reported, scratch);
     else
-        hs_attend_block(kv, p->w.q + q_at, q_width, p->n, group, &p->params, p->w.attended + q_at, q_width, stats, scratch);
-    if (p->params.window == 0) hs_kv_seal(kv, scratch);
+        hs_attend_block(kv, q, q_width, p->n, group, &params, out, q_width, &head->stats, scratch);
+    if (params.window == 0) hs_kv_seal(kv, scratch);
 }
 
 static void add_branch(const pass *p, const float *post_norm) {
@@ -107,11 +124,6 @@ static void attention_branch(pass *p) {
     hs_linear(hs_layer_tensor(m, l, HS_T_ATTN_V), hs_layer_vector(m, l, HS_T_ATTN_V_BIAS), &rows, p->w.v, kv_width);
     turn_heads(p, p->w.q, c->n_heads, hs_layer_vector(m, l, HS_T_ATTN_Q_NORM));
     turn_heads(p, p->w.k, c->n_kv_heads, hs_layer_vector(m, l, HS_T_ATTN_K_NORM));
-    p->params = p->context->params;
-    p->params.scale = c->attn_scale > 0 ? c->attn_scale : 1 / sqrtf((float)c->head_dim);
-    p->params.softcap = c->attn_softcap;
-    p->params.causal = 1;
-    p->params.window = hs_config_is_sliding(c, l) ? c->sliding_window : 0;
     hs_parallel_for(c->n_kv_heads, attend_head, p);
     rows = hs_rows_make(p->w.attended, q_width, q_width, p->n, p->w.quantized);
     hs_linear(hs_layer_tensor(m, l, HS_T_ATTN_OUTPUT), NULL, &rows, p->w.h, c->dim);

@@ -1,5 +1,5 @@
 /** Attention of queries over a cache: dense, by half-space reporting, or ReLU^alpha. */
-import { attentionNumbers, attentionStats, attentionValues, attentionWords } from '../attention-params.js';
+import { attentionNumbers, attentionStats, attentionValues, attentionWords, statsWords } from '../attention-params.js';
 import { checkInteger } from '../checks.js';
 import { badArgument } from '../errors.js';
 import { FIRST_ROOM } from './core.js';
@@ -151,7 +151,7 @@ export function attend(cache, queries, options = {}) {
   const output = new Float32Array(call.n * call.heads * cache.headDim);
   core.exports.hs_attend_stats_reset();
   const reported = cache.track(() => (options.reported ? attendReported(call, output) : attendBlocks(call, output)));
-  const stats = attentionStats(core.wasm.memory.buffer, core.exports.hs_attend_stats() >>> 0);
+  const stats = attentionStats(statsWords(core.wasm.memory.buffer, core.exports.hs_attend_stats() >>> 0));
   return { output, stats: { ...stats, timeMs: performance.now() - began }, ...(reported && { reported }) };
 }
 
