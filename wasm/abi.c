@@ -16,7 +16,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ABI_VERSION = 1 };
+enum { ABI_VERSION = 2 };
 
 EXPORT(hs_abi_version)
 int32_t abi_version(void) {

@@ -195,6 +195,10 @@ test('reported keys are those that were evaluated, with their shares', async () 
   assert.deepEqual(output, attend(cache, queries, options).output);
   assert.equal(reported?.length, 6);
   assert.equal(stats.queries, 12);
+  for (const { positions, shares } of reported ?? []) {
+    assert.deepEqual([positions.length, shares.length], [2 * 20, 2 * 2 * 20], '20 for each head of the group');
+    for (const g of [0, 1]) assert.ok(Math.abs(shares.reduce((sum, x, i) => sum + (i % 2 === g ? x : 0), 0) - 1) < 1e-5);
+  }
   const one = attend(cache, queries.subarray(0, 2 * D), { strength: 'exact', r: 20, denseBelow: 0, reported: true });
   for (const h of [0, 1]) {
     const q = queries.subarray(h * D, (h + 1) * D);
