@@ -250,31 +250,43 @@ void hs_axpy_f32(float *y, float a, const float *x, int d) {
     for (int i = 0; i < d; i += 4) wasm_v128_store(y + i, hs_fma(factor, wasm_v128_load(x + i), wasm_v128_load(y + i)));
 }
 
-/* `rows` (1..6) rows of A against eight columns of B: twelve sums in registers. */
-static inline void gemm_strip(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int k, int rows) {
-    v128_t low[6], high[6];
+enum { STRIP = 6 };
+
+/* `rows` (1..STRIP) rows of A against eight columns of B: twelve sums in registers. */
+static inline void gemm_strip(const float *const *a, const float *b, int ldb, float *const *c, int column, int k, int rows) {
+    v128_t low[STRIP], high[STRIP];
     for (int r = 0; r < rows; r++) {
-        low[r] = wasm_v128_load(c + (size_t)r * (size_t)ldc);
-        high[r] = wasm_v128_load(c + (size_t)r * (size_t)ldc + 4);
+        low[r] = wasm_v128_load(c[r] + column);
+        high[r] = wasm_v128_load(c[r] + column + 4);
     }
     for (int l = 0; l < k; l++) {
-        v128_t b0 = wasm_v128_load(b + (size_t)l * (size_t)ldb), b1 = wasm_v128_load(b + (size_t)l * (size_t)ldb + 4);
+        v128_t b0 = wasm_v128_load(b + (size_t)l * (size_t)ldb + column), b1 = wasm_v128_load(b + (size_t)l * (size_t)ldb + column + 4);
         for (int r = 0; r < rows; r++) {
-            v128_t weight = wasm_v128_load32_splat(a + (size_t)r * (size_t)lda + l);
+            v128_t weight = wasm_v128_load32_splat(a[r] + l);
             low[r] = hs_fma(weight, b0, low[r]);
             high[r] = hs_fma(weight, b1, high[r]);
         }
     }
     for (int r = 0; r < rows; r++) {
-        wasm_v128_store(c + (size_t)r * (size_t)ldc, low[r]);
-        wasm_v128_store(c + (size_t)r * (size_t)ldc + 4, high[r]);
+        wasm_v128_store(c[r] + column, low[r]);
+        wasm_v128_store(c[r] + column + 4, high[r]);
     }
 }
 
-void hs_gemm_f32(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int m, int n, int k) {
-    for (int j = 0; j < n; j += 8) {
-        int i = 0;
-        for (; i + 6 <= m; i += 6) gemm_strip(a + (size_t)i * (size_t)lda, lda, b + j, ldb, c + (size_t)i * (size_t)ldc + j, ldc, k, 6);
-        for (; i < m; i++) gemm_strip(a + (size_t)i * (size_t)lda, lda, b + j, ldb, c + (size_t)i * (size_t)ldc + j, ldc, k, 1);
+void hs_gemm_f32(const float *a, int lda, const int *a_row, const float *b, int ldb, float *c, int ldc, const int *c_row, int m, int n, int k) {
+    for (int i = 0; i < m; i += STRIP) {
+        const float *from[STRIP];
+        float *to[STRIP];
+        int rows = hs_min(STRIP, m - i);
+        for (int r = 0; r < rows; r++) {
+            from[r] = a + (size_t)(a_row ? a_row[i + r] : i + r) * (size_t)lda;
+            to[r] = c + (size_t)(c_row ? c_row[i + r] : i + r) * (size_t)ldc;
+        }
+        for (int j = 0; j < n; j += 8) {
+            if (rows == STRIP)
+                gemm_strip(from, b, ldb, to, j, k, STRIP);
+            else
+                gemm_strip(from, b, ldb, to, j, k, rows);
+        }
     }
 }

@@ -9,8 +9,8 @@
  *   certified  as many keys as a bound on the output error needs, the bound always holding; or r, or top_p, with the bound
  *   fast       thresholds on estimated shares; sub-linear where leaves are close; with an estimated error (fast.c)
  * fast: 1. The sink and the window are exact.
- *   2. A leaf is opened when its estimated share of the softmax mass reaches leaf_theta, the estimate being its centroid's
- *      logit raised by some deviations. Where that is so for most leaves dense attention is cheaper, and is used.
+ *   2. A leaf is opened when the share of the softmax mass that it may hold reaches leaf_theta, by its centroid's logit and
+ *      the deviation of logits inside it (fast.h). Where that is so for most leaves dense attention is cheaper, and is used.
  *   3. The keys of opened leaves are screened at 4 bits; a key is reported, i.e. evaluated exactly, when its estimated
  *      share reaches theta (a half-space <q,k> >= b with b = log-sum-exp + ln theta, so at most 1/theta keys per query), or
  *      when it is among the r largest estimates, or among those that hold the share top_p of the estimated mass.
@@ -46,7 +46,7 @@ typedef struct {
     int far_field;     /* hs_far_field, of hsr; 0 is HS_FAR_DROPPED */
     int r;             /* keys per query; for exact by default hs_paper_r() of the keys that are seen */
     float top_p;       /* share of the mass that reported keys hold, 0..1 */
-    float eps;         /* certified: largest |error| / largest |value|, from HS_EPS_LEAST; else the same as top_p = 1 - eps. HS_EPS */
+    float eps;         /* certified: largest |error| / |output|, from HS_EPS_LEAST; else the same as top_p = 1 - eps. HS_EPS */
     float theta;       /* fast, 0..1: HS_THETA */
     float leaf_theta;  /* fast, 0..1: HS_LEAF_THETA */
     float value_theta; /* fast, 0..1: HS_VALUE_THETA */
@@ -60,20 +60,25 @@ typedef struct {
     int causal;        /* query i of a block of n sees what it would see with end - (n - 1 - i) for `end` */
     float scale;       /* logit = scale * <q,k>; not 0 */
     float softcap;     /* logit = softcap * tanh(logit / softcap); 0: none */
+    float dense_above; /* fast: dense when more than this share of the leaves would be opened, 0..1 (never): HS_DENSE_ABOVE */
 } hs_attention_params;
 
 #define HS_THETA 1e-3f
-#define HS_LEAF_THETA 1e-3f
+#define HS_LEAF_THETA 2e-3f
 #define HS_VALUE_THETA 1e-4f
 #define HS_EPS 0.1f
 #define HS_EPS_LEAST 1e-4f
+#define HS_DENSE_ABOVE 0.75f /* from there on dense takes less time: `halfspace bench attention` */
 enum { HS_DENSE_BELOW = 1024,
        HS_ALPHA_MAX = 8 };
 
 /* HS_OK, or HS_ERR_ARGUMENT with the field, its value and its limit as error text. */
 int hs_attention_check(const hs_attention_params *p);
 
-/* Sums over calls unless said; a key counts once per KV head, however many queries share it. All f64, in this order across the ABI. */
+/*
+ * Sums over calls unless said. Dense and fast count a key once per KV head, as the queries of a group share the work; relu,
+ * certified and exact take queries one by one and count it for each. All f64, in this order across the ABI.
+ */
 typedef struct {
     double keys_visible, keys_screened, keys_exact, leaves_total, leaves_opened;
     double mass_exact; /* sum over queries of the share of softmax mass that was evaluated exactly; relu: 1 each */
@@ -83,7 +88,7 @@ typedef struct {
     double error;          /* certified, exact: sum over queries of the bound on the output error; fast: of its estimate; in units of values */
     double error_max;      /* the largest of them */
     double error_relative; /* sum over queries of that bound or estimate / the output's length */
-    double value_norm;     /* largest length of a value that was met: eps is relative to it */
+    double value_norm;     /* largest length of a value that was met */
     double dense;          /* queries for which hsr fell back to dense attention because it was cheaper */
 } hs_attention_stats;
 

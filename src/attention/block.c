@@ -1,108 +1,155 @@
 /*
- * Causal attention of a block of queries, exact: for each run of TILE keys the logits of all queries by one matrix product
+ * Attention of a block of queries. Exactly: for each run of HS_TILE keys the logits of all queries by one matrix product
  * with the transposed keys, weights in place, and the values by a second product. Keys and values are unpacked once per
  * run for all queries and heads of the group.
  */
-#include "attention/softmax.h"
+#include "attention/block.h"
+
 #include "kernels/vector.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
-enum { TILE = 64 };
-
-/* Rows are (query, head) pairs, query-major. */
-typedef struct {
-    float *q, *out;     /* [rows][head_dim] */
-    float *logits;      /* [rows][TILE] */
-    float *peak, *mass; /* [rows] */
-    float *keys;        /* [head_dim][TILE] transposed */
-    float *values;      /* [TILE][head_dim] */
-    size_t bytes;
-} block_scratch;
-
-static block_scratch lay_out(char *base, int head_dim, int rows) {
-    block_scratch s = {0};
-    float **const parts[] = {&s.q, &s.out, &s.logits, &s.peak, &s.mass, &s.keys, &s.values};
+static size_t lay_out(hs_block *b, char *base, int head_dim, int rows) {
+    float **const parts[] = {&b->q, &b->out, &b->logits, &b->peak, &b->mass, &b->keys, &b->values};
     const size_t d = (size_t)head_dim, n = (size_t)rows;
-    const size_t floats[] = {n * d, n * d, n * TILE, n, n, d * TILE, d * TILE};
+    const size_t floats[] = {n * d, n * d, n * HS_TILE, n, n, d * HS_TILE, d * HS_TILE};
+    size_t at = 0;
     for (int i = 0; i < 7; i++) {
-        *parts[i] = base ? (float *)(void *)(base + s.bytes) : NULL;
-        s.bytes += hs_align_up(floats[i] * sizeof(float));
+        *parts[i] = (float *)(void *)(base + at);
+        at += hs_align_up(floats[i] * sizeof(float));
     }
-    return s;
+    b->picked = (int *)(void *)(base + at);
+    at += hs_align_up(n * sizeof(int));
+    b->rest = base + at;
+    return at;
 }
 
-size_t hs_attend_block_scratch_bytes(int head_dim, int group, int max_block) {
-    return lay_out(NULL, head_dim, group * max_block).bytes;
+size_t hs_attend_block_scratch_bytes(int head_dim, int group, int capacity, int max_block) {
+    static char origin[1]; /* only distances count */
+    hs_block b;
+    return lay_out(&b, origin, head_dim, group * max_block) + hs_block_leaves_scratch_bytes(head_dim, group * max_block, capacity);
 }
 
-static void load_tile(const hs_kv *kv, int first, int n, const block_scratch *s) {
+static void load_tile(const hs_kv *kv, int first, int n, const hs_block *b) {
     int d = kv->head_dim;
     float key[HS_MAX_HEAD_DIM];
-    for (int j = 0; j < TILE; j++) {
+    for (int j = 0; j < HS_TILE; j++) {
         if (j < n)
             hs_kv_key(kv, first + j, key);
         else
             memset(key, 0, sizeof key);
-        for (int i = 0; i < d; i++) s->keys[i * TILE + j] = key[i];
+        for (int i = 0; i < d; i++) b->keys[i * HS_TILE + j] = key[i];
         if (j < n)
-            hs_kv_value(kv, first + j, s->values + (size_t)j * (size_t)d);
+            hs_kv_value(kv, first + j, b->values + (size_t)j * (size_t)d);
         else
-            memset(s->values + (size_t)j * (size_t)d, 0, (size_t)d * sizeof(float));
+            memset(b->values + (size_t)j * (size_t)d, 0, (size_t)d * sizeof(float));
     }
 }
 
-/* Weights of one row from its logits: keys from..to-1 of the tile are visible. */
-static void weigh_row(const block_scratch *s, int row, int from, int to, int head_dim) {
-    float *logits = s->logits + row * TILE, *out = s->out + (size_t)row * (size_t)head_dim;
-    if (from >= to) { /* the tile lies after the query, or before its window */
-        memset(logits, 0, TILE * sizeof(float));
-        return;
-    }
-    for (int j = 0; j < from; j++) logits[j] = -INFINITY;
-    for (int j = to; j < TILE; j++) logits[j] = -INFINITY;
-    hs_raise_peak(hs_max_f32(logits, TILE), &s->peak[row], &s->mass[row], out, head_dim);
-    s->mass[row] += hs_exp_sum(logits, TILE, s->peak[row]);
+/* What query i of n sees, given what the last one sees. */
+static hs_view view_of_query(const hs_attention_params *p, int length, int i, int n) {
+    hs_attention_params own = *p;
+    own.end = hs_view_of(p, length).end;
+    if (p->causal) own.end = hs_max(0, own.end - (n - 1 - i));
+    hs_view view = hs_view_of(&own, length);
+    if (own.end == 0) view.end = 0;
+    return view;
 }
 
-static void attend_tile(const hs_kv *kv, int first, int n, int first_query, int n_queries, int group, const hs_attention_params *p, const block_scratch *s) {
-    int d = kv->head_dim, rows = n_queries * group;
-    load_tile(kv, first, n, s);
-    memset(s->logits, 0, (size_t)rows * TILE * sizeof(float));
-    hs_gemm_f32(s->q, d, s->keys, TILE, s->logits, TILE, rows, TILE, d);
-    if (p->softcap > 0) hs_softcap(s->logits, rows * TILE, p->softcap);
-    for (int row = 0; row < rows; row++) {
-        int query = first_query + row / group - kv->base - first; /* its own key's place in the tile */
-        int from = p->window > 0 ? hs_max(0, query + 1 - p->window) : 0;
-        weigh_row(s, row, from, hs_min(n, query + 1), d);
+/* Positions of a tile's keys; INT_MAX where no query sees one. */
+static void find_positions(const hs_kv *kv, int first, int n, int *positions) {
+    for (int j = 0; j < HS_TILE; j++) positions[j] = j < n && hs_kv_is_live(kv, first + j) ? hs_kv_position(kv, first + j) : INT_MAX;
+}
+
+static void mask_row(float *logits, const int *positions, const hs_view *view) {
+    for (int j = 0; j < HS_TILE; j++) {
+        int position = positions[j], seen = position < view->end && (position >= view->from || position < view->sinks);
+        if (!seen) logits[j] = -INFINITY;
     }
-    hs_gemm_f32(s->logits, TILE, s->values, d, s->out, d, rows, d, TILE);
+}
+
+static void attend_tile(const hs_piece *piece, int first, const hs_view *views, int whole, const hs_attention_params *p, const hs_block *b) {
+    int d = b->head_dim, n = hs_min(HS_TILE, piece->end - first), positions[HS_TILE];
+    load_tile(piece->kv, first, n, b);
+    memset(b->logits, 0, (size_t)b->rows * HS_TILE * sizeof(float));
+    hs_gemm_f32(b->q, d, NULL, b->keys, HS_TILE, b->logits, HS_TILE, NULL, b->rows, HS_TILE, d);
+    if (p->softcap > 0) hs_softcap(b->logits, b->rows * HS_TILE, p->softcap);
+    int masked = !whole || n < HS_TILE;
+    if (masked) find_positions(piece->kv, first, n, positions);
+    for (int row = 0; row < b->rows; row++) {
+        float *logits = b->logits + row * HS_TILE;
+        if (masked) mask_row(logits, positions, &views[row / b->group]);
+        hs_raise_peak(hs_max_f32(logits, HS_TILE), &b->peak[row], &b->mass[row], b->out + (size_t)row * (size_t)d, d);
+        /* Nothing seen so far: any finite shift gives weights of zero. */
+        b->mass[row] += hs_exp_sum(logits, HS_TILE, b->peak[row] == -INFINITY ? 0 : b->peak[row]);
+    }
+    hs_gemm_f32(b->logits, HS_TILE, NULL, b->values, d, b->out, d, NULL, b->rows, d, HS_TILE);
+}
+
+static void load_queries(hs_block *b, const float *q, int q_stride, float scale) {
+    int d = b->head_dim;
+    for (int row = 0; row < b->rows; row++) {
+        const float *from = q + (size_t)(row / b->group) * (size_t)q_stride + (size_t)(row % b->group) * (size_t)d;
+        for (int i = 0; i < d; i++) b->q[row * d + i] = from[i] * scale;
+        b->peak[row] = -INFINITY;
+        b->mass[row] = 0;
+    }
+    memset(b->out, 0, (size_t)b->rows * (size_t)d * sizeof(float));
+}
+
+static void store_outputs(const hs_block *b, float *out, int out_stride) {
+    int d = b->head_dim;
+    for (int row = 0; row < b->rows; row++) {
+        float *to = out + (size_t)(row / b->group) * (size_t)out_stride + (size_t)(row % b->group) * (size_t)d;
+        float inverse = b->mass[row] > 0 ? 1 / b->mass[row] : 0;
+        for (int i = 0; i < d; i++) to[i] = b->out[row * d + i] * inverse;
+    }
+}
+
+static void attend_one_by_one(const hs_kv *kv, const float *q, int q_stride, int n, int group, const hs_attention_params *p, const hs_view *views, float *out, int out_stride, hs_attention_stats *stats, void *scratch) {
+    for (int i = 0; i < n; i++) {
+        hs_attention_params own = *p;
+        float *to = out + (size_t)i * (size_t)out_stride;
+        own.end = views[i].end;
+        if (own.end > 0)
+            hs_attend_decode(kv, q + (size_t)i * (size_t)q_stride, group, &own, to, stats, NULL, scratch);
+        else
+            memset(to, 0, (size_t)group * (size_t)kv->head_dim * sizeof(float));
+    }
 }
 
 void hs_attend_block(const hs_kv *kv, const float *q, int q_stride, int n, int group, const hs_attention_params *p, float *out, int out_stride, hs_attention_stats *stats, void *scratch) {
-    int d = kv->head_dim, rows = n * group, first_query = hs_kv_length(kv) - n;
-    block_scratch s = lay_out(scratch, d, rows);
-    for (int row = 0; row < rows; row++) {
-        const float *from = q + (size_t)(row / group) * (size_t)q_stride + (size_t)(row % group) * (size_t)d;
-        for (int i = 0; i < d; i++) s.q[row * d + i] = from[i] * p->scale;
-        s.peak[row] = -INFINITY;
-        s.mass[row] = 0;
+    hs_view views[HS_BATCH];
+    for (int i = 0; i < n; i++) views[i] = view_of_query(p, hs_kv_length(kv), i, n);
+    if (p->mode == HS_ATTENTION_RELU || (p->mode == HS_ATTENTION_HSR && p->strength != HS_FAST)) {
+        attend_one_by_one(kv, q, q_stride, n, group, p, views, out, out_stride, stats, scratch);
+        return;
     }
-    memset(s.out, 0, (size_t)rows * (size_t)d * sizeof(float));
-    for (const hs_kv *part = kv; part; part = part->parent) {
-        int oldest = p->window > 0 ? first_query + 1 - p->window - part->base : 0;
-        for (int first = hs_max(0, oldest) / TILE * TILE; first < part->count; first += TILE) attend_tile(part, first, hs_min(TILE, part->count - first), first_query, n, group, p, &s);
+    hs_view wide = {views[n - 1].end, views[0].from, p->sinks}, narrow = {views[0].end, views[n - 1].from, p->sinks};
+    hs_block b = {.head_dim = kv->head_dim, .group = group, .rows = n * group};
+    int few = wide.end < (p->dense_below > 0 ? p->dense_below : HS_DENSE_BELOW);
+    int by_leaves = p->mode == HS_ATTENTION_HSR && p->block_hsr && !few;
+    double visible = 0, in_leaves = 0;
+    for (int i = 0; i < n; i++) visible += hs_count_visible(kv, &views[i]);
+    lay_out(&b, scratch, kv->head_dim, b.rows);
+    load_queries(&b, q, q_stride, p->scale);
+    for (hs_piece piece = hs_first_piece(kv, &wide); piece.kv; piece = hs_next_piece(&piece, &wide)) {
+        int whole = hs_sees_whole(&narrow, &piece);
+        if (by_leaves && piece.sealed && whole) {
+            in_leaves += (double)(piece.end - piece.first) * n;
+            continue;
+        }
+        for (int first = piece.first; first < piece.end; first += HS_TILE) attend_tile(&piece, first, views, whole, p, &b);
     }
-    for (int row = 0; row < rows; row++) {
-        float *to = out + (size_t)(row / group) * (size_t)out_stride + (size_t)(row % group) * (size_t)d;
-        for (int i = 0; i < d; i++) to[i] = s.out[row * d + i] / s.mass[row];
-    }
-    for (int i = 0; i < n; i++) {
-        int seen = first_query + i + 1;
-        stats->keys_visible += p->window > 0 ? hs_min(seen, p->window) : seen;
-        stats->keys_exact += p->window > 0 ? hs_min(seen, p->window) : seen;
-    }
-    stats->queries += rows;
-    stats->mass_exact += rows;
+    stats->keys_visible += visible;
+    stats->keys_exact += visible - in_leaves;
+    stats->queries += b.rows;
+    if ((double)kv->v_norm > stats->value_norm) stats->value_norm = (double)kv->v_norm;
+    if (in_leaves > 0)
+        hs_attend_block_leaves(kv, &narrow, p, &b, stats);
+    else
+        stats->mass_exact += b.rows;
+    store_outputs(&b, out, out_stride);
 }

@@ -3,6 +3,7 @@
 #define HS_ATTENTION_SOFTMAX_H
 
 #include "attention/attention.h"
+#include "attention/visible.h"
 #include "kernels/attention.h"
 
 enum { HS_RUN = 256 }; /* keys evaluated at a time */
@@ -10,11 +11,12 @@ enum { HS_RUN = 256 }; /* keys evaluated at a time */
 /* Numerator and denominator relative to exp(peak), per query of the group. */
 typedef struct {
     float peak[HS_MAX_GROUP], mass[HS_MAX_GROUP];
-    float *out; /* [group][head_dim] */
+    float *out;            /* [group][head_dim] */
+    hs_reported *reported; /* where keys that are evaluated exactly are noted, their shares as logits until hs_softmax_finish(); or NULL */
     float logits[HS_MAX_GROUP * HS_RUN];
 } hs_softmax;
 
-void hs_softmax_begin(hs_softmax *s, float *out, int group, int head_dim);
+void hs_softmax_begin(hs_softmax *s, float *out, int group, int head_dim, hs_reported *reported);
 
 /* Makes room for logits up to `higher`: rescales the mass and the output [head_dim] that were added under a lower peak. */
 void hs_raise_peak(float higher, float *peak, float *mass, float *out, int head_dim);
@@ -24,20 +26,33 @@ static inline void hs_softmax_raise(hs_softmax *s, int g, float peak, int head_d
     hs_raise_peak(peak, &s->peak[g], &s->mass[g], s->out + g * head_dim, head_dim);
 }
 
-/* Adds own keys first..end-1 of one cache (not its parents'), exactly. */
-void hs_softmax_keys(hs_softmax *s, const hs_queries *q, const hs_kv *kv, int first, int end, const hs_attention_params *p);
+/* Adds the keys of a piece that the view sees, exactly. */
+void hs_softmax_piece(hs_softmax *s, const hs_queries *q, const hs_piece *piece, const hs_view *view, const hs_attention_params *p);
+
+/* Notes n keys of `kv` and their logits [group][stride]. */
+void hs_note_reported(hs_reported *reported, const hs_kv *kv, const int *own_index, int n, int group, const float *logits, int stride);
+
+/* Adds values: out [g] += sum over j of w[g * w_stride + j] * value(i), i = index ? index[j] : first + j. Int8 scales go into w. */
+void hs_add_values(const hs_kv *kv, float *w, int w_stride, int first, const int *index, int n, int group, float *out);
 
 /* Exact logits of own keys first..first+n-1 to out, out_stride apart; first is a multiple of 4. */
 void hs_exact_logits(const hs_queries *q, const hs_kv *kv, int first, int n, const hs_attention_params *p, float *out, int out_stride);
 
-/* Divides by the mass. */
+/* Divides by the mass; zeros where there is none. */
 void hs_softmax_finish(hs_softmax *s, int group, int head_dim);
 
-/* The hsr form of hs_attend_decode(), for contexts long enough to have sealed leaves. */
-void hs_attend_hsr(const hs_kv *kv, const hs_queries *q, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, void *scratch);
-size_t hs_attend_hsr_scratch_bytes(int group, int capacity);
+/* The strengths of hsr for one query per head (fast.c, certified.c), and relu (relu.c). They leave s finished. */
+void hs_attend_fast(const hs_kv *kv, const hs_queries *q, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, void *scratch);
+size_t hs_attend_fast_scratch_bytes(int group, int capacity);
+void hs_attend_certified(const hs_kv *kv, const float *q, int group, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, void *scratch);
+size_t hs_attend_certified_scratch_bytes(int capacity);
+void hs_attend_relu(const hs_kv *kv, const float *q, int group, const hs_attention_params *p, float *out, hs_attention_stats *stats, hs_reported *reported, void *scratch);
+size_t hs_attend_relu_scratch_bytes(int capacity);
 
-/* Scratch of hs_attend_block(). */
-size_t hs_attend_block_scratch_bytes(int head_dim, int group, int max_block);
+/* Every key that is seen, exactly. */
+void hs_attend_dense(const hs_kv *kv, const hs_queries *q, const hs_view *view, const hs_attention_params *p, hs_softmax *s);
+
+/* Scratch of hs_attend_block(), for the queries themselves. */
+size_t hs_attend_block_scratch_bytes(int head_dim, int group, int capacity, int max_block);
 
 #endif

@@ -4,6 +4,14 @@
 
 #include "attention/attention.h"
 
+/* What a query sees, in positions: below `end`, from `from` on or below `sinks`. */
+typedef struct {
+    int end, from, sinks;
+} hs_view;
+
+/* p's view of a cache that holds `length` keys. */
+hs_view hs_view_of(const hs_attention_params *p, int length);
+
 /* Own keys first..end-1 of `kv`. */
 typedef struct {
     const hs_kv *kv;
@@ -12,18 +20,27 @@ typedef struct {
     int masked; /* some of its keys are not seen: test each with hs_is_visible() */
 } hs_piece;
 
-/* The first piece of kv and its parents that the query sees part of; kv is NULL in the piece after the last one. */
-hs_piece hs_first_piece(const hs_kv *kv, const hs_attention_params *p);
-hs_piece hs_next_piece(const hs_piece *piece, const hs_attention_params *p);
+/* The first piece of kv and its parents of which the view has a part; kv is NULL in the piece after the last one. */
+hs_piece hs_first_piece(const hs_kv *kv, const hs_view *view);
+hs_piece hs_next_piece(const hs_piece *piece, const hs_view *view);
 
-/* The same without pieces that are sealed: what is always evaluated exactly. */
-hs_piece hs_first_unsealed(const hs_kv *kv, const hs_attention_params *p);
-hs_piece hs_next_unsealed(const hs_piece *piece, const hs_attention_params *p);
+/* Leaves first..first+n-1 of one cache: sealed pieces that follow one another. kv is NULL after the last run. */
+typedef struct {
+    const hs_kv *kv;
+    int first, n;
+} hs_leaf_run;
 
-/* Not removed, and inside p's causal limit and window. */
-int hs_is_visible(const hs_kv *kv, const hs_attention_params *p, int own_index);
+hs_leaf_run hs_first_leaf_run(const hs_kv *kv, const hs_view *view);
+hs_leaf_run hs_next_leaf_run(const hs_leaf_run *run, const hs_view *view);
 
-/* Keys of the piece that are seen. */
-int hs_visible_keys(const hs_piece *piece, const hs_attention_params *p);
+/* Not removed, and inside the view. */
+int hs_is_visible(const hs_kv *kv, const hs_view *view, int own_index);
+
+/* Every key of the piece is in this view too. */
+int hs_sees_whole(const hs_view *view, const hs_piece *piece);
+
+/* Keys of the piece that are seen, and of kv and its parents. */
+int hs_visible_keys(const hs_piece *piece, const hs_view *view);
+int hs_count_visible(const hs_kv *kv, const hs_view *view);
 
 #endif

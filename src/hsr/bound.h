@@ -17,12 +17,12 @@
  * screen_variance was set to 0 is within this times the key's scale, plus HS_PRODUCT_GRAIN, of the product.
  */
 static inline float hs_screen_radius(const hs_queries *q, int g, const hs_kv *kv, int run) {
-    return q->norm[g] * hs_bf16_to_f32(kv->screen_residual[run]) + q->screen_reach[g];
+    return q->norm[g] * hs_bf16_to_f32(kv->screen_residual[run]) + q->screen_error[g] * hs_bf16_to_f32(kv->key_norm[run]);
 }
 
-/* The same for the int8 form (hs_logits_q8()) of Q8 keys, and for hs_logits_rows_f32() of F32 keys; it holds for every key. */
-static inline float hs_exact_radius(const hs_queries *q, int g, const hs_kv *kv) {
-    return kv->type == HS_KV_Q8 ? q->q8_reach[g] : q->f32_reach[g];
+/* The same for the int8 form (hs_logits_q8()) of Q8 keys, and for hs_logits_rows_f32() of F32 keys. */
+static inline float hs_exact_radius(const hs_queries *q, int g, const hs_kv *kv, int run) {
+    return (kv->type == HS_KV_Q8 ? q->q8_error[g] : q->f32_error[g]) * hs_bf16_to_f32(kv->key_norm[run]);
 }
 
 #endif

@@ -1,6 +1,7 @@
 #include "hsr/tree.h"
 
 #include "base/hs.h"
+#include "hsr/select.h"
 #include "kernels/attention.h"
 #include "kv/kv.h"
 
@@ -61,48 +62,11 @@ static void principal_direction(const tree *t, const int *order, int n, float *m
     project(t, order, n, mean, direction);
 }
 
-static void swap(tree *t, int *order, int a, int b) {
-    float projection = t->projection[a];
-    t->projection[a] = t->projection[b];
-    t->projection[b] = projection;
-    int key = order[a];
-    order[a] = order[b];
-    order[b] = key;
-}
-
-static int before(const tree *t, const int *order, int a, float projection, int key) {
-    return t->projection[a] < projection || (t->projection[a] == projection && order[a] < key);
-}
-
-/* Partially sorts so that the half with the smaller projections comes first (quickselect, median of three). */
-static void halve(tree *t, int *order, int n) {
-    int low = 0, high = n - 1, half = n / 2;
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        if (before(t, order, middle, t->projection[low], order[low])) swap(t, order, middle, low);
-        if (before(t, order, high, t->projection[low], order[low])) swap(t, order, high, low);
-        if (before(t, order, high, t->projection[middle], order[middle])) swap(t, order, high, middle);
-        float projection = t->projection[middle];
-        int key = order[middle], i = low, j = high;
-        while (i <= j) {
-            while (before(t, order, i, projection, key)) i++;
-            while (t->projection[j] > projection || (t->projection[j] == projection && order[j] > key)) j--;
-            if (i <= j) swap(t, order, i++, j--);
-        }
-        if (half <= j)
-            high = j;
-        else if (half >= i)
-            low = i;
-        else
-            return;
-    }
-}
-
 static void split(tree *t, int *order, int n) {
     if (n <= HS_LEAF) return;
     float mean[HS_MAX_HEAD_DIM], direction[HS_MAX_HEAD_DIM];
     principal_direction(t, order, n, mean, direction);
-    halve(t, order, n);
+    hs_select_smallest(t->projection, order, n, n / 2);
     split(t, order, n / 2);
     split(t, order + n / 2, n / 2);
 }

@@ -24,11 +24,11 @@ typedef struct {
     float screen_scale[HS_MAX_GROUP];                   /* 16 * narrow_scale: the weight of a high nibble */
     float screen_offset[HS_MAX_GROUP];                  /* narrow_scale * sum(narrow) * (7.5 - 128): low nibbles at their middle, and the offset of u */
     float screen_variance[HS_MAX_GROUP];                /* half the variance of <q, missing low nibbles> per squared key scale */
-    /* How far products may be from <row, key>, each per unit of the key's scale (hsr/bound.h). */
-    float norm[HS_MAX_GROUP];         /* |row|, rounded up: error per unit of the key's distance from its screened form */
-    float screen_reach[HS_MAX_GROUP]; /* what else hs_screen() may be off, its bias left out: the query was rounded to 8 bits */
-    float q8_reach[HS_MAX_GROUP];     /* hs_logits_q8(): the query was rounded to 16 bits */
-    float f32_reach[HS_MAX_GROUP];    /* hs_logits_rows_f32(): summation in f32 */
+    /* How far products may be from <row, key> (hsr/bound.h), rounded up. */
+    float norm[HS_MAX_GROUP];         /* |row|: error per unit of the key's distance from its screened form */
+    float screen_error[HS_MAX_GROUP]; /* per unit of |screened form|, hs_screen() without its bias: the query was rounded to 8 bits */
+    float q8_error[HS_MAX_GROUP];     /* per unit of |key|, hs_logits_q8(): the query was rounded to 16 bits */
+    float f32_error[HS_MAX_GROUP];    /* the same, hs_logits_rows_f32(): summation in f32 */
 } hs_queries;
 
 /* Prepares `group` rows of head_dim floats. */
@@ -84,10 +84,11 @@ float hs_dot_f32_scalar(const float *a, const float *b, int d);
 void hs_axpy_f32(float *y, float a, const float *x, int d);
 
 /*
- * C [m][n] += A [m][k] * B [k][n], row-major f32 with row strides lda, ldb, ldc. n is a multiple of 8. The inner kernel of
- * prefill attention: A is queries and B transposed keys, or A is weights and B values.
+ * C [m][n] += A [m][k] * B [k][n], row-major f32 with row strides lda, ldb, ldc. n is a multiple of 8. Row i of A is at
+ * a + a_row[i] * lda, of C at c + c_row[i] * ldc; NULL: i. The inner kernel of prefill attention: A is queries and B
+ * transposed keys, or A is weights and B values.
  */
-void hs_gemm_f32(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int m, int n, int k);
-void hs_gemm_f32_scalar(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int m, int n, int k);
+void hs_gemm_f32(const float *a, int lda, const int *a_row, const float *b, int ldb, float *c, int ldc, const int *c_row, int m, int n, int k);
+void hs_gemm_f32_scalar(const float *a, int lda, const int *a_row, const float *b, int ldb, float *c, int ldc, const int *c_row, int m, int n, int k);
 
 #endif

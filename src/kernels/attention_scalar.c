@@ -8,23 +8,22 @@
 #include <math.h>
 
 /*
- * Bounds on errors per unit of key scale. No key has a coordinate beyond 127 scales once rotated, nor a screened form beyond
- * 127.5: it is at most that times sqrt(d) long. The slack of 2e-6 is for the f32 arithmetic of rotation, scales and sums
- * (some 30 roundings of 2^-24), and d * 2^-23 for a sum of d products in f32.
+ * What rounding the query may cost, per unit of key. The slack of 4e-6 is for the f32 arithmetic of rotation, scales and sums
+ * (some 60 roundings of 2^-24), and d * 2^-23 for a sum of d products in f32.
  */
-static void bound_errors(hs_queries *q, int g, const float *rotated, float wide_scale, float narrow_scale) {
-    double squares = 0, wide = 0, narrow = 0, longest = 127.5 * sqrt(q->head_dim);
+static void bound_errors(hs_queries *q, int g, const float *rotated, float narrow_scale) {
+    double squares = 0, wide = 0, narrow = 0;
     for (int i = 0; i < q->head_dim; i++) {
-        double x = (double)rotated[i], w = x - (double)wide_scale * q->wide[g][hs_even_odd_place(i)], n = x - (double)narrow_scale * q->narrow[g][i];
+        double x = (double)rotated[i], w = x - (double)q->wide_scale[g] * q->wide[g][hs_even_odd_place(i)], n = x - (double)narrow_scale * q->narrow[g][i];
         squares += x * x;
         wide += w * w;
         narrow += n * n;
     }
-    double norm = sqrt(squares) * (1 + 2e-6);
+    double norm = sqrt(squares) * (1 + 4e-6);
     q->norm[g] = (float)norm;
-    q->screen_reach[g] = (float)(longest * (sqrt(narrow) + 4e-6 * norm));
-    q->q8_reach[g] = (float)(longest * (sqrt(wide) + 4e-6 * norm));
-    q->f32_reach[g] = (float)(longest * norm * (2e-6 + q->head_dim * 0x1p-23));
+    q->screen_error[g] = (float)(sqrt(narrow) + 4e-6 * norm);
+    q->q8_error[g] = (float)(sqrt(wide) + 4e-6 * norm);
+    q->f32_error[g] = (float)(norm * (4e-6 + q->head_dim * 0x1p-23));
 }
 
 void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_dim, float scale) {
@@ -53,7 +52,7 @@ void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_di
         q->screen_scale[g] = 16 * largest / 127;
         q->screen_offset[g] = largest / 127 * (float)narrow_sum * (7.5f - 128);
         q->screen_variance[g] = 0.5f * squares * (16 * 16 - 1) / 12; /* a low nibble is uniform on 0..15 */
-        bound_errors(q, g, rotated, q->wide_scale[g], largest / 127);
+        bound_errors(q, g, rotated, largest / 127);
     }
 }
 
@@ -155,12 +154,14 @@ float hs_dot_f32_scalar(const float *a, const float *b, int d) {
     return (float)sum;
 }
 
-void hs_gemm_f32_scalar(const float *a, int lda, const float *b, int ldb, float *c, int ldc, int m, int n, int k) {
+void hs_gemm_f32_scalar(const float *a, int lda, const int *a_row, const float *b, int ldb, float *c, int ldc, const int *c_row, int m, int n, int k) {
     for (int i = 0; i < m; i++) {
+        const float *from = a + (int64_t)(a_row ? a_row[i] : i) * lda;
+        float *to = c + (int64_t)(c_row ? c_row[i] : i) * ldc;
         for (int j = 0; j < n; j++) {
             double sum = 0;
-            for (int l = 0; l < k; l++) sum += (double)a[(int64_t)i * lda + l] * (double)b[(int64_t)l * ldb + j];
-            c[(int64_t)i * ldc + j] += (float)sum;
+            for (int l = 0; l < k; l++) sum += (double)from[l] * (double)b[(int64_t)l * ldb + j];
+            to[j] += (float)sum;
         }
     }
 }

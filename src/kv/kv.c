@@ -29,6 +29,7 @@ static const struct {
     {offsetof(hs_kv, live), 0, 2, ALWAYS},
     {offsetof(hs_kv, screen_residual), 0, 2, ALWAYS},
     {offsetof(hs_kv, key_residual), 0, 2, IF_Q8},
+    {offsetof(hs_kv, key_norm), 0, 2, ALWAYS},
     {offsetof(hs_kv, leaf_k), 1, 0, ALWAYS},
     {offsetof(hs_kv, leaf_v), 1, 0, IF_VALUES},
     {offsetof(hs_kv, leaf_k_scale), 0, 2, ALWAYS},
@@ -37,6 +38,7 @@ static const struct {
     {offsetof(hs_kv, leaf_spread_scale), 0, 2, ALWAYS},
     {offsetof(hs_kv, leaf_k_radius), 0, 4, ALWAYS},
     {offsetof(hs_kv, leaf_v_radius), 0, 4, IF_VALUES},
+    {offsetof(hs_kv, leaf_v_spread), 0, 4, IF_VALUES},
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
@@ -145,6 +147,7 @@ uint16_t hs_quantize_row(const float *x, int d, int8_t *out) {
     float largest = 0;
     for (int i = 0; i < d; i++) largest = fmaxf(largest, fabsf(x[i]));
     uint16_t scale = hs_f32_to_bf16_up(largest / 127);
+    if (scale == 0 && largest > 0) scale = 1;                         /* a key of denormal coordinates is not a zero key: its bounds need a unit */
     float inverse = largest > 1e-30f ? 1 / hs_bf16_to_f32(scale) : 0; /* below, 1 / scale might overflow */
     for (int i = 0; i < d; i++) out[i] = (int8_t)rintf(x[i] * inverse);
     return scale;
@@ -175,15 +178,18 @@ static void raise_bound(uint16_t *bound, double square) {
 }
 
 void hs_put_key_code(hs_kv *kv, int i, const int8_t *code, uint16_t scale) {
-    double residual = 0;
+    double residual = 0, stored = 0, screened = 0;
     for (int dim = 0; dim < kv->head_dim; dim++) {
         int u = code[dim] + 128;
         double off = code[dim] - screen_form(code[dim]);
         put_nibble(kv->k_high, kv->head_dim, i, dim, u >> 4);
         if (kv->k_low) put_nibble(kv->k_low, kv->head_dim, i, dim, u & 15);
         residual += off * off;
+        stored += (double)code[dim] * code[dim];
+        screened += screen_form(code[dim]) * screen_form(code[dim]);
     }
     kv->k_scale[i] = scale;
+    raise_bound(&kv->key_norm[i / HS_LEAF], fmax(stored, screened));
     if (kv->type == HS_KV_Q8) raise_bound(&kv->screen_residual[i / HS_LEAF], residual);
 }
 
@@ -193,14 +199,16 @@ void hs_put_key(hs_kv *kv, int i, const float *k) {
     int8_t code[HS_MAX_HEAD_DIM];
     hs_rotate(k, d, rotated);
     uint16_t packed = hs_quantize_row(rotated, d, code);
-    double scale = (double)hs_bf16_to_f32(packed), residual = 0;
+    double scale = (double)hs_bf16_to_f32(packed), residual = 0, square = 0;
     hs_put_key_code(kv, i, code, packed);
     if (kv->type == HS_KV_F32) memcpy(kv->k_rows + (size_t)i * (size_t)d, k, (size_t)d * sizeof(float));
     if (scale == 0) return;
     for (int dim = 0; dim < d; dim++) {
         double off = (double)rotated[dim] / scale - (kv->type == HS_KV_Q8 ? code[dim] : screen_form(code[dim]));
         residual += off * off;
+        square += (double)rotated[dim] / scale * ((double)rotated[dim] / scale);
     }
+    if (kv->type == HS_KV_F32) raise_bound(&kv->key_norm[i / HS_LEAF], square);
     raise_bound(kv->type == HS_KV_Q8 ? &kv->key_residual[i / HS_LEAF] : &kv->screen_residual[i / HS_LEAF], residual);
 }
 
@@ -221,7 +229,7 @@ void hs_kv_append(hs_kv *kv, const float *k, const float *v, int stride, int n) 
     for (int t = 0; t < n; t++, k += stride) {
         int i = kv->count++, run = i / HS_LEAF;
         if (i % HS_LEAF == 0) {
-            kv->live[run] = kv->screen_residual[run] = 0;
+            kv->live[run] = kv->screen_residual[run] = kv->key_norm[run] = 0;
             if (kv->key_residual) kv->key_residual[run] = 0;
         }
         kv->live[run] = (uint16_t)(kv->live[run] | 1 << i % HS_LEAF);

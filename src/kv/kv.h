@@ -17,7 +17,7 @@
  * dims 8p..8p+3 in its low and 8p+4..8p+7 in its high nibbles; byte 4i+c of it is key i, dim c. A value is an int8 row with
  * one scale. F32: keys and values are f32 rows; the high plane and its scale serve the screen only.
  *
- * Bytes per key at head_dim 64, index included: Q8 147.5, F32 561; keys alone 79 and 301.
+ * Bytes per key at head_dim 64, index included: Q8 147.9, F32 561; keys alone 79 and 301.
  */
 #ifndef HS_KV_KV_H
 #define HS_KV_KV_H
@@ -65,6 +65,7 @@ typedef struct hs_kv {
     uint16_t *live;                        /* [capacity/HS_LEAF] bit i: key i of the run was not removed */
     uint16_t *screen_residual;             /* [capacity/HS_LEAF] bf16: no key of the run is farther from its 4-bit form, in units of its scale */
     uint16_t *key_residual;                /* Q8: the same for the caller's key (rotated) and the stored one */
+    uint16_t *key_norm;                    /* [capacity/HS_LEAF] bf16: no stored key of the run, nor its 4-bit form, is longer, in units of its scale */
     int8_t *leaf_k;                        /* [capacity/HS_LEAF][head_dim] centroid of the leaf's keys, not rotated */
     int8_t *leaf_v;                        /* mean of its values */
     uint16_t *leaf_k_scale, *leaf_v_scale; /* bf16 */
@@ -72,6 +73,7 @@ typedef struct hs_kv {
     uint16_t *leaf_spread_scale;
     float *leaf_k_radius; /* no live key of the leaf is farther from the stored centroid */
     float *leaf_v_radius; /* the same for the values */
+    float *leaf_v_spread; /* root of the sum of those squared distances */
     struct hs_kv *shared; /* where `parent` points: the parent as it was, without the keys that were copied */
 } hs_kv;
 

@@ -96,7 +96,7 @@ static void put_back(hs_kv *kv, int first, int n, const int *order, const chunk_
     uint16_t farthest = 0;
     for (int run = first / HS_LEAF; run < (first + n) / HS_LEAF; run++) {
         if (kv->key_residual && kv->key_residual[run] > farthest) farthest = kv->key_residual[run];
-        kv->live[run] = kv->screen_residual[run] = 0;
+        kv->live[run] = kv->screen_residual[run] = kv->key_norm[run] = 0;
     }
     for (int j = 0; j < n; j++) {
         int i = first + j, run = i / HS_LEAF;
@@ -131,10 +131,10 @@ static void leaf_mean(const hs_kv *kv, int leaf, reader read, float *mean, float
     }
 }
 
-/* The largest distance of the leaf's live rows from scale * centre. */
-static float leaf_radius(const hs_kv *kv, int leaf, reader read, const int8_t *centre, uint16_t scale) {
+/* The largest distance of the leaf's live rows from scale * centre; `spread` (NULL: not wanted): root of the sum of their squares. */
+static float leaf_radius(const hs_kv *kv, int leaf, reader read, const int8_t *centre, uint16_t scale, float *spread) {
     float row[HS_MAX_HEAD_DIM];
-    double radius = 0;
+    double largest = 0, sum = 0;
     for (int i = leaf * HS_LEAF; i < (leaf + 1) * HS_LEAF; i++) {
         if (!hs_kv_is_live(kv, i)) continue;
         double square = 0;
@@ -143,9 +143,11 @@ static float leaf_radius(const hs_kv *kv, int leaf, reader read, const int8_t *c
             double off = (double)row[dim] - (double)hs_bf16_to_f32(scale) * centre[dim];
             square += off * off;
         }
-        radius = fmax(radius, sqrt(square));
+        largest = fmax(largest, square);
+        sum += square;
     }
-    return (float)(radius * (1 + 1e-6));
+    if (spread) *spread = (float)(sqrt(sum) * (1 + 1e-6));
+    return (float)(sqrt(largest) * (1 + 1e-6));
 }
 
 static void summarize_leaf(hs_kv *kv, int leaf) {
@@ -154,11 +156,11 @@ static void summarize_leaf(hs_kv *kv, int leaf) {
     leaf_mean(kv, leaf, hs_kv_key, mean, variance);
     kv->leaf_k_scale[leaf] = hs_quantize_row(mean, kv->head_dim, kv->leaf_k + at);
     kv->leaf_spread_scale[leaf] = hs_quantize_row(variance, kv->head_dim, kv->leaf_spread + at);
-    kv->leaf_k_radius[leaf] = leaf_radius(kv, leaf, hs_kv_key, kv->leaf_k + at, kv->leaf_k_scale[leaf]);
+    kv->leaf_k_radius[leaf] = leaf_radius(kv, leaf, hs_kv_key, kv->leaf_k + at, kv->leaf_k_scale[leaf], NULL);
     if (kv->keys_only) return;
     leaf_mean(kv, leaf, hs_kv_value, mean, NULL);
     kv->leaf_v_scale[leaf] = hs_quantize_row(mean, kv->head_dim, kv->leaf_v + at);
-    kv->leaf_v_radius[leaf] = leaf_radius(kv, leaf, hs_kv_value, kv->leaf_v + at, kv->leaf_v_scale[leaf]);
+    kv->leaf_v_radius[leaf] = leaf_radius(kv, leaf, hs_kv_value, kv->leaf_v + at, kv->leaf_v_scale[leaf], &kv->leaf_v_spread[leaf]);
 }
 
 static void seal_chunk(hs_kv *kv, int first, int n, const chunk_copy *s) {

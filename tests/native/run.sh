@@ -16,7 +16,7 @@ for form in simd relaxed; do
   done
   for test in tests/native/test_*.c; do
     program=$work/$form-$(basename "$test" .c)
-    clang-19 $define -std=gnu11 -g -O1 -Wall -Wextra -Wno-unknown-pragmas -fsanitize=address,undefined -Isrc -Iwasm -isystem /usr/include "$test" $objects -lm -o "$program"
+    clang-19 $define -std=gnu11 -g -O1 -Wall -Wextra -Wno-unknown-pragmas -fsanitize=address,undefined -Isrc -Iwasm -Itests/native -isystem /usr/include "$test" $objects -lm -o "$program"
     echo "# $program"
     "$program"
   done

@@ -1,9 +1,8 @@
 /* Attention kernels against their references; dense against plain f64 softmax; hsr against dense; caches in every state. */
-#include "attention/attention.h"
+#include "cache.h"
 #include "kernels/attention.h"
 #include "kernels/rotate.h"
 #include "kernels/vector.h"
-#include "tap.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,120 +10,20 @@
 
 enum { MAX_KEYS = 3000 };
 
-typedef enum { NORMAL,
-               CLUSTERED,
-               DUPLICATED,
-               ZERO,
-               HUGE_NORM,
-               TINY_NORM,
-               ADVERSARIAL,
-               KINDS } kind_of_keys;
-static const char *const kind_names[KINDS] = {"normal", "clustered", "duplicated", "zero", "huge-norm", "tiny-norm", "near-threshold"};
-
-typedef struct {
-    hs_kv kv;
-    void *slab;
-    float *k, *v; /* what was appended */
-    int n, d, copied;
-} cache;
-
-static void make_key(kind_of_keys kind, int i, int d, float *k) {
-    for (int j = 0; j < d; j++) {
-        switch (kind) {
-        case CLUSTERED: k[j] = 2 * sinf((float)(i / 40 % 25 * 31 + j * 7)) + 0.2f * random_normal(); break;
-        case DUPLICATED: k[j] = sinf((float)(i % 3 * 17 + j)); break;
-        case ZERO: k[j] = 0; break;
-        case HUGE_NORM: k[j] = random_normal() * (i % 50 == 0 ? 100 : 1); break;
-        case TINY_NORM: k[j] = random_normal() * 1e-4f; break;
-        case ADVERSARIAL: k[j] = j == 0 ? 3 : 0.01f * random_normal(); break; /* all logits alike */
-        default: k[j] = random_normal();
-        }
-    }
-}
-
-static cache new_cache(kind_of_keys kind, int type, int d, int n, const hs_kv *parent) {
-    hs_kv_shape shape = {.head_dim = d, .type = type, .max_chunk = 1024};
-    cache c = {.n = n, .d = d, .slab = malloc(hs_kv_bytes(&shape, n, parent != NULL))};
-    c.k = malloc((size_t)n * (size_t)d * sizeof(float));
-    c.v = malloc((size_t)n * (size_t)d * sizeof(float));
-    for (int i = 0; i < n; i++) {
-        make_key(kind, i, d, c.k + (size_t)i * (size_t)d);
-        for (int j = 0; j < d; j++) c.v[(size_t)i * (size_t)d + (size_t)j] = random_normal();
-    }
-    hs_kv_init(&c.kv, c.slab, &shape, n, parent);
-    c.copied = c.kv.count;
-    return c;
-}
-
-static void *seal_scratch(const hs_kv *kv) {
-    hs_kv_shape shape = {kv->head_dim, kv->type, kv->keys_only, kv->max_chunk};
-    return malloc(hs_kv_seal_scratch_bytes(&shape));
-}
-
-static void append(cache *c, int n, int batch, int seal) {
-    void *scratch = seal_scratch(&c->kv);
-    for (int end = c->kv.count + n; c->kv.count < end;) {
-        size_t at = (size_t)(c->kv.count - c->copied) * (size_t)c->d;
-        hs_kv_append(&c->kv, c->k + at, c->v + at, c->d, batch < end - c->kv.count ? batch : end - c->kv.count);
-        if (seal) hs_kv_seal(&c->kv, scratch);
-    }
-    free(scratch);
-}
-
-static void free_cache(cache *c) {
-    free(c->slab);
-    free(c->k);
-    free(c->v);
-}
-
-/* Plain softmax attention in f64 over the stored keys of the cache and its parents. */
-static void reference(const hs_kv *kv, const float *q, const hs_attention_params *p, double *out) {
-    int d = kv->head_dim;
-    double sum = 0, peak = -INFINITY;
-    for (int round = 0; round < 2; round++) {
-        for (const hs_kv *part = kv; part; part = part->parent) {
-            for (int i = 0; i < part->count; i++) {
-                float k[HS_MAX_HEAD_DIM], v[HS_MAX_HEAD_DIM];
-                hs_kv_key(part, i, k);
-                double logit = 0;
-                for (int j = 0; j < d; j++) logit += (double)q[j] * (double)k[j];
-                logit *= (double)p->scale;
-                if (p->softcap > 0) logit = (double)p->softcap * tanh(logit / (double)p->softcap);
-                if (round == 0) {
-                    peak = fmax(peak, logit);
-                    continue;
-                }
-                hs_kv_value(part, i, v);
-                double weight = exp(logit - peak);
-                sum += weight;
-                for (int j = 0; j < d; j++) out[j] += weight * (double)v[j];
-            }
-        }
-        if (round == 0) memset(out, 0, (size_t)d * sizeof(double));
-    }
-    for (int j = 0; j < d; j++) out[j] /= sum;
-}
-
 /* Largest error over the group relative to the largest value, 1 for values of unit size. */
 static double decode_error(const hs_kv *kv, const float *q, int group, const hs_attention_params *p, hs_attention_stats *stats) {
     int d = kv->head_dim;
     void *scratch = malloc(hs_attention_scratch_bytes(d, group, hs_kv_length(kv), HS_BATCH));
     float *out = malloc((size_t)(group * d) * sizeof(float));
-    double want[HS_MAX_HEAD_DIM], error = 0;
+    double error = 0;
     hs_attend_decode(kv, q, group, p, out, stats, NULL, scratch);
     for (int g = 0; g < group; g++) {
-        double square = 0;
-        reference(kv, q + g * d, p, want);
-        for (int j = 0; j < d; j++) square += ((double)out[g * d + j] - want[j]) * ((double)out[g * d + j] - want[j]);
-        error = fmax(error, sqrt(square / d));
+        truth want = reference_from(kv, q + g * d, p, -INFINITY);
+        error = fmax(error, distance(out + g * d, want.out, d) / sqrt(d));
     }
     free(out);
     free(scratch);
     return error;
-}
-
-static void random_queries(float *q, int n) {
-    for (int i = 0; i < n; i++) q[i] = 2 * random_normal();
 }
 
 static void test_decode(void) {
@@ -139,7 +38,7 @@ static void test_decode(void) {
                 append(&c, 2000, 97, 1);
                 float q[5 * 128];
                 random_queries(q, group * d);
-                hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 1 / sqrtf((float)d), .far_field = HS_FAR_SECOND};
+                hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 1 / sqrtf((float)d), .far_field = HS_FAR_SECOND, .dense_above = 1};
                 hs_attention_stats ignored = {0};
                 dense_error = fmax(dense_error, decode_error(&c.kv, q, group, &p, &ignored));
                 p.mode = HS_ATTENTION_HSR;
@@ -166,7 +65,7 @@ static void test_needles(void) {
         for (int j = 0; j < d; j++) c.k[(size_t)(300 + 500 * g) * (size_t)d + (size_t)j] = 1.5f * q[g * d + j];
     }
     append(&c, MAX_KEYS, 1, 1);
-    hs_attention_params p = {.mode = HS_ATTENTION_HSR, .scale = 0.125f, .far_field = HS_FAR_SECOND};
+    hs_attention_params p = {.mode = HS_ATTENTION_HSR, .scale = 0.125f, .far_field = HS_FAR_SECOND, .dense_above = 1};
     hs_attention_stats stats = {0}, dropped = {0};
     double with = decode_error(&c.kv, q, group, &p, &stats);
     ok(with < 0.01, "needles are reported: error %.1e", with);
@@ -184,7 +83,7 @@ static void test_cache_states(void) {
     int d = 64;
     float q[64], a[64], b[64];
     random_queries(q, d);
-    hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 0.125f, .far_field = HS_FAR_SECOND};
+    hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 0.125f, .far_field = HS_FAR_SECOND, .dense_above = 1};
     hs_attention_stats stats = {0};
     void *scratch = malloc(hs_attention_scratch_bytes(d, 1, MAX_KEYS, HS_BATCH));
     cache c = new_cache(CLUSTERED, HS_KV_Q8, d, 1000, NULL);
@@ -240,7 +139,7 @@ static void test_block(int type, int window) {
     float *q = malloc(N * GROUP * D * sizeof(float)), *out = malloc(N * GROUP * D * sizeof(float)), one[GROUP * D];
     random_queries(q, N * GROUP * D);
     void *scratch = malloc(hs_attention_scratch_bytes(D, GROUP, BEFORE + N, HS_BATCH));
-    hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 0.125f, .window = window};
+    hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 0.125f, .window = window, .causal = 1};
     hs_attention_stats stats = {0};
     append(&c, BEFORE, 128, window == 0);
     size_t at = (size_t)BEFORE * D;
@@ -328,9 +227,13 @@ static void test_kernels(void) {
     float m[13 * 20], n[20 * 16], c[13 * 16] = {0}, e[13 * 16] = {0};
     random_queries(m, 13 * 20);
     random_queries(n, 20 * 16);
-    hs_gemm_f32(m, 20, n, 16, c, 16, 13, 16, 20);
-    hs_gemm_f32_scalar(m, 20, n, 16, e, 16, 13, 16, 20);
+    hs_gemm_f32(m, 20, NULL, n, 16, c, 16, NULL, 13, 16, 20);
+    hs_gemm_f32_scalar(m, 20, NULL, n, 16, e, 16, NULL, 13, 16, 20);
     ok(difference(c, e, 13 * 16) < 1e-5, "matrix product");
+    const int from[] = {12, 0, 5, 5, 7, 1, 2}, to[] = {3, 4, 0, 11, 12, 2, 9};
+    hs_gemm_f32(m, 20, from, n, 16, c, 16, to, 7, 16, 20);
+    hs_gemm_f32_scalar(m, 20, from, n, 16, e, 16, to, 7, 16, 20);
+    ok(difference(c, e, 13 * 16) < 1e-5 && c[3 * 16] != 0, "matrix product of picked rows");
     float s[8] = {-9, -1, 0, 0.5f, 2, 7, 80, -80}, t[8];
     memcpy(t, s, sizeof s);
     hs_softcap(s, 8, 30);
