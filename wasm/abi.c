@@ -13,6 +13,8 @@
 #include "model/model.h"
 #include "self_test.h"
 
+enum { ABI_VERSION = 2 };
+
 EXPORT(hs_abi_version)
 int32_t abi_version(void) {
     return ABI_VERSION;

@@ -122,7 +122,13 @@ export class Context {
    */
   stats(layer = -1, kvHead = -1) {
     const pointer = this.wasm.exports.hs_attention_stats(this.pointer, layer, kvHead) >>> 0;
-    if (pointer === 0) throw badArgument('layer', `or kvHead is out of range: ${this.wasm.lastError()}`, [layer, kvHead], [this.shape.layers - 1, this.shape.kvHeads - 1]);
+    if (pointer === 0)
+      throw badArgument(
+        'layer',
+        `or kvHead is out of range: ${this.wasm.lastError()}`,
+        [layer, kvHead],
+        [this.shape.layers - 1, this.shape.kvHeads - 1],
+      );
     return attentionStats(statsWords(this.wasm.memory.buffer, pointer));
   }
 

@@ -242,7 +242,13 @@ export class Engine {
         logits.set(context.logits());
       }
       const mode = typeof attention === 'string' ? attention : (attention.mode ?? 'hsr');
-      onStats?.({ promptTokens: before + ids.length, prefillMs, decodeMs, mode, attention: attentionStats(addStatsWords(done, context.statsWords())) });
+      onStats?.({
+        promptTokens: before + ids.length,
+        prefillMs,
+        decodeMs,
+        mode,
+        attention: attentionStats(addStatsWords(done, context.statsWords())),
+      });
     } finally {
       if (!this.#closed) context.release();
     }
