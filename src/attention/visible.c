@@ -11,15 +11,15 @@ int hs_is_visible(const hs_kv *kv, const hs_attention_params *p, int own_index) 
     return hs_kv_is_live(kv, own_index) && sees(p, hs_kv_position(kv, own_index));
 }
 
-/* Own keys first..end-1 hold the positions base+first..base+end-1 in some order. */
+/* Own keys first..end-1 hold the end - first positions from hs_kv_start() on in some order. */
 static int sees_all(const hs_kv *kv, const hs_attention_params *p, int first, int end) {
-    int from = kv->base + first, to = kv->base + end;
+    int from = hs_kv_start(kv, first), to = from + end - first;
     if (p->end > 0 && to > p->end) return 0;
     return p->window == 0 || from >= p->end - p->window || to <= p->sinks;
 }
 
 static int sees_some(const hs_kv *kv, const hs_attention_params *p, int first, int end) {
-    int from = kv->base + first, to = kv->base + end;
+    int from = hs_kv_start(kv, first), to = from + end - first;
     if (p->end > 0 && from >= p->end) return 0;
     return p->window == 0 || to > p->end - p->window || from < p->sinks;
 }
