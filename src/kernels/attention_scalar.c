@@ -10,8 +10,9 @@
 /*
  * Bounds on errors per unit of key scale. No key has a coordinate beyond 127 scales once rotated, nor a screened form beyond
  * 127.5: it is at most that times sqrt(d) long. The slack of 2e-6 is for the f32 arithmetic of rotation, scales and sums
- * (some 30 roundings of 2^-24), and d * 2^-23 for a sum of d products in f32.
+ * (some 30 roundings of 2^-24), d * 2^-23 is for a sum of d products in f32, and GRAIN for queries below the normal floats.
  */
+#define GRAIN 1e-38
 static void bound_errors(hs_queries *q, int g, const float *rotated, float wide_scale, float narrow_scale) {
     double squares = 0, wide = 0, narrow = 0, longest = 127.5 * sqrt(q->head_dim);
     for (int i = 0; i < q->head_dim; i++) {
@@ -20,10 +21,10 @@ static void bound_errors(hs_queries *q, int g, const float *rotated, float wide_
         wide += w * w;
         narrow += n * n;
     }
-    double norm = sqrt(squares) * (1 + 2e-6);
+    double norm = sqrt(squares) * (1 + 2e-6) + GRAIN;
     q->norm[g] = (float)norm;
-    q->screen_reach[g] = (float)(longest * (sqrt(narrow) + 4e-6 * norm));
-    q->q8_reach[g] = (float)(longest * (sqrt(wide) + 4e-6 * norm));
+    q->screen_reach[g] = (float)(longest * (sqrt(narrow) + 4e-6 * norm + GRAIN));
+    q->q8_reach[g] = (float)(longest * (sqrt(wide) + 4e-6 * norm + GRAIN));
     q->f32_reach[g] = (float)(longest * norm * (2e-6 + q->head_dim * 0x1p-23));
 }
 
@@ -38,6 +39,7 @@ void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_di
             largest = fmaxf(largest, fabsf(rotated[i]));
             squares += rotated[i] * rotated[i];
         }
+        if (largest < 1e-30f) largest = 0; /* below, factors and scales leave the normal floats */
         float wide = largest > 0 ? 32767 / largest : 0, narrow = largest > 0 ? 127 / largest : 0;
         int32_t wide_sum = 0, narrow_sum = 0;
         for (int i = 0; i < head_dim; i++) {
