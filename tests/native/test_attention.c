@@ -3,6 +3,7 @@
 #include "kernels/attention.h"
 #include "kernels/rotate.h"
 #include "kernels/vector.h"
+#include "keys.h"
 #include "tap.h"
 
 #include <math.h>
@@ -11,36 +12,12 @@
 
 enum { MAX_KEYS = 3000 };
 
-typedef enum { NORMAL,
-               CLUSTERED,
-               DUPLICATED,
-               ZERO,
-               HUGE_NORM,
-               TINY_NORM,
-               ADVERSARIAL,
-               KINDS } kind_of_keys;
-static const char *const kind_names[KINDS] = {"normal", "clustered", "duplicated", "zero", "huge-norm", "tiny-norm", "near-threshold"};
-
 typedef struct {
     hs_kv kv;
     void *slab;
     float *k, *v; /* what was appended */
     int n, d, copied;
 } cache;
-
-static void make_key(kind_of_keys kind, int i, int d, float *k) {
-    for (int j = 0; j < d; j++) {
-        switch (kind) {
-        case CLUSTERED: k[j] = 2 * sinf((float)(i / 40 % 25 * 31 + j * 7)) + 0.2f * random_normal(); break;
-        case DUPLICATED: k[j] = sinf((float)(i % 3 * 17 + j)); break;
-        case ZERO: k[j] = 0; break;
-        case HUGE_NORM: k[j] = random_normal() * (i % 50 == 0 ? 100 : 1); break;
-        case TINY_NORM: k[j] = random_normal() * 1e-4f; break;
-        case ADVERSARIAL: k[j] = j == 0 ? 3 : 0.01f * random_normal(); break; /* all logits alike */
-        default: k[j] = random_normal();
-        }
-    }
-}
 
 static cache new_cache(kind_of_keys kind, int type, int d, int n, const hs_kv *parent) {
     hs_kv_shape shape = {.head_dim = d, .type = type, .max_chunk = 1024};
