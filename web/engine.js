@@ -173,14 +173,16 @@ export class Engine {
   /**
    * Runs a prompt once, for several generations to continue.
    * @param {Prompt} prompt
-   * @param {{ctx?: number, signal?: AbortSignal, onPrefill?: (done: number, total: number) => void}} [options]
+   * @param {{ctx?: number, attention?: Attention, signal?: AbortSignal, onPrefill?: (done: number, total: number) => void}} [options]
+   *   attention: default hsr, by Algorithm 2 of the paper; 'dense': exactly
    */
-  async prefill(prompt, { ctx = this.ctx, signal, onPrefill } = {}) {
+  async prefill(prompt, { ctx = this.ctx, attention = 'hsr', signal, onPrefill } = {}) {
     const ids = this.#ids(prompt);
     checkFits(ids.length, 0, ctx);
     const context = this.#context(ids.length);
     const start = performance.now();
     try {
+      context.setAttention(attention);
       await context.prefill(ids, { logits: 'none', onBatch: onPrefill, signal });
     } catch (error) {
       context.release();

@@ -57,6 +57,9 @@ static inline float hs_leaf_reach(float mass, float deviation, int far_field) {
  */
 void hs_estimate_leaves(float *mass, float *deviation, int n, const hs_attention_params *p);
 
+/* Leaves with a lone key (kv/kv.h) get a deviation at which they are always opened. */
+void hs_open_lone_leaves(const hs_kv *kv, int first, int n, float *deviation);
+
 /*
  * Estimated square of the error that n closed leaves make in the output's numerator: a leaf of 16 keys whose logits deviate
  * by sigma, weighed by its mean, is off by about mass * sigma / sqrt(16) times the deviation of its values, which is about

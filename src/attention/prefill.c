@@ -98,6 +98,7 @@ static void weigh_tile(const hs_block *b, const leaf_rows *r, const leaf_tile *t
     for (int row = 0; row < r->n; row++) {
         float *m = mass + row * HS_TILE;
         hs_estimate_leaves(m, deviation + row * HS_TILE, HS_TILE, p);
+        hs_open_lone_leaves(kv, t->first, t->n, deviation + row * HS_TILE);
         for (int j = t->n; j < HS_TILE; j++) m[j] = -INFINITY;
     }
 }

@@ -22,7 +22,7 @@ static size_t lay_out(relu_scratch *s, char *base, int capacity) {
     s->product = (float *)(void *)(base + each);
     s->weight = (float *)(void *)(base + 2 * each);
     s->rest = base + 3 * each;
-    return 3 * each + hs_hits_scratch_bytes(capacity);
+    return 3 * each + sizeof(hs_queries);
 }
 
 size_t hs_attend_relu_scratch_bytes(int capacity) {

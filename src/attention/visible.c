@@ -15,14 +15,14 @@ int hs_is_visible(const hs_kv *kv, const hs_view *view, int own_index) {
     return hs_kv_is_live(kv, own_index) && sees(view, hs_kv_position(kv, own_index));
 }
 
-/* Own keys first..end-1 hold the positions base+first..base+end-1 in some order. */
+/* Own keys first..end-1 hold the end - first positions from hs_kv_start() on in some order. */
 static int sees_all(const hs_kv *kv, const hs_view *view, int first, int end) {
-    int from = kv->base + first, to = kv->base + end;
+    int from = hs_kv_start(kv, first), to = from + end - first;
     return to <= view->end && (from >= view->from || to <= view->sinks);
 }
 
 static int sees_some(const hs_kv *kv, const hs_view *view, int first, int end) {
-    int from = kv->base + first, to = kv->base + end;
+    int from = hs_kv_start(kv, first), to = from + end - first;
     return from < view->end && (to > view->from || from < view->sinks);
 }
 

@@ -7,6 +7,9 @@
 
 #include <math.h>
 
+/* A query below the normal floats is rounded to a fixed grid instead of relatively. */
+#define GRAIN 1e-38
+
 /*
  * What rounding the query may cost, per unit of key. The slack of 4e-6 is for the f32 arithmetic of rotation, scales and sums
  * (some 60 roundings of 2^-24), and d * 2^-23 for a sum of d products in f32.
@@ -19,10 +22,10 @@ static void bound_errors(hs_queries *q, int g, const float *rotated, float narro
         wide += w * w;
         narrow += n * n;
     }
-    double norm = sqrt(squares) * (1 + 4e-6);
+    double norm = sqrt(squares) * (1 + 4e-6) + GRAIN;
     q->norm[g] = (float)norm;
-    q->screen_error[g] = (float)(sqrt(narrow) + 4e-6 * norm);
-    q->q8_error[g] = (float)(sqrt(wide) + 4e-6 * norm);
+    q->screen_error[g] = (float)(sqrt(narrow) + 4e-6 * norm + GRAIN);
+    q->q8_error[g] = (float)(sqrt(wide) + 4e-6 * norm + GRAIN);
     q->f32_error[g] = (float)(norm * (4e-6 + q->head_dim * 0x1p-23));
 }
 
@@ -37,6 +40,7 @@ void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_di
             largest = fmaxf(largest, fabsf(rotated[i]));
             squares += rotated[i] * rotated[i];
         }
+        if (largest < 1e-30f) largest = 0; /* below, factors and scales leave the normal floats */
         float wide = largest > 0 ? 32767 / largest : 0, narrow = largest > 0 ? 127 / largest : 0;
         int32_t wide_sum = 0, narrow_sum = 0;
         for (int i = 0; i < head_dim; i++) {

@@ -12,4 +12,7 @@ void hs_rotate(const float *x, int head_dim, float *out);
 /* x = R^-1 x. */
 void hs_unrotate(float *x, int head_dim);
 
+/* The same, bit by bit, for `lanes` rows side by side: x [head_dim][lanes]. */
+void hs_unrotate_lanes(float *x, int head_dim, int lanes);
+
 #endif

@@ -36,6 +36,7 @@ static const struct {
     {offsetof(hs_kv, leaf_v_scale), 0, 2, IF_VALUES},
     {offsetof(hs_kv, leaf_spread), 1, 0, ALWAYS},
     {offsetof(hs_kv, leaf_spread_scale), 0, 2, ALWAYS},
+    {offsetof(hs_kv, leaf_lone), 0, 2, ALWAYS},
     {offsetof(hs_kv, leaf_k_radius), 0, 4, ALWAYS},
     {offsetof(hs_kv, leaf_v_radius), 0, 4, IF_VALUES},
     {offsetof(hs_kv, leaf_v_spread), 0, 4, IF_VALUES},
@@ -125,7 +126,7 @@ void hs_kv_move(hs_kv *kv, void *slab, int capacity) {
     hs_kv old = *kv;
     kv->capacity = slab_capacity(capacity, 0);
     lay_out(kv, slab);
-    copy_keys(kv, &old, 0, old.count);
+    if (old.count > 0) copy_keys(kv, &old, 0, old.count);
 }
 
 void hs_kv_drop(hs_kv *kv, int n) {
@@ -160,10 +161,6 @@ static size_t plane_at(int d, int i, int dim) {
 static void put_nibble(uint8_t *plane, int d, int i, int dim, int nibble) {
     uint8_t *pair = plane + plane_at(d, i, dim);
     *pair = dim % 8 < 4 ? (uint8_t)((*pair & 0xf0) | nibble) : (uint8_t)((*pair & 0x0f) | nibble << 4);
-}
-
-static int get_nibble(const uint8_t *plane, int d, int i, int dim) {
-    return plane[plane_at(d, i, dim)] >> (dim % 8 < 4 ? 0 : 4) & 15;
 }
 
 /* The middle of the values that share a high nibble. */
@@ -239,8 +236,15 @@ void hs_kv_append(hs_kv *kv, const float *k, const float *v, int stride, int n) 
 }
 
 void hs_key_code(const hs_kv *kv, int i, int8_t *code) {
-    for (int dim = 0; dim < kv->head_dim; dim++) {
-        code[dim] = (int8_t)((get_nibble(kv->k_high, kv->head_dim, i, dim) << 4 | get_nibble(kv->k_low, kv->head_dim, i, dim)) - 128);
+    const uint32_t nibbles = 0x0f0f0f0f, offset = 0x80808080; /* u - 128 turns the top bit of a byte */
+    size_t at = plane_at(kv->head_dim, i, 0);
+    for (int dim = 0; dim < kv->head_dim; dim += 8, at += 16) {
+        uint32_t high, low, four[2];
+        memcpy(&high, kv->k_high + at, 4);
+        memcpy(&low, kv->k_low + at, 4);
+        four[0] = ((high & nibbles) << 4 | (low & nibbles)) ^ offset;
+        four[1] = ((high & ~nibbles) | (low >> 4 & nibbles)) ^ offset;
+        memcpy(code + dim, four, sizeof four);
     }
 }
 
@@ -254,6 +258,30 @@ void hs_kv_key(const hs_kv *kv, int i, float *out) {
     hs_key_code(kv, i, code);
     for (int dim = 0; dim < kv->head_dim; dim++) out[dim] = scale * (float)code[dim];
     hs_unrotate(out, kv->head_dim);
+}
+
+static void four_q8_keys(const hs_kv *kv, const int *own_indices, float *out) {
+    int8_t code[4][HS_MAX_HEAD_DIM];
+    float scale[4];
+    for (int lane = 0; lane < 4; lane++) {
+        hs_key_code(kv, own_indices[lane], code[lane]);
+        scale[lane] = hs_bf16_to_f32(kv->k_scale[own_indices[lane]]);
+    }
+    for (int dim = 0; dim < kv->head_dim; dim++) {
+        for (int lane = 0; lane < 4; lane++) out[4 * dim + lane] = scale[lane] * (float)code[lane][dim];
+    }
+    hs_unrotate_lanes(out, kv->head_dim, 4);
+}
+
+void hs_kv_four_keys(const hs_kv *kv, const int *own_indices, float *out) {
+    if (kv->type == HS_KV_Q8) {
+        four_q8_keys(kv, own_indices, out);
+        return;
+    }
+    for (int lane = 0; lane < 4; lane++) {
+        const float *row = kv->k_rows + (size_t)own_indices[lane] * (size_t)kv->head_dim;
+        for (int dim = 0; dim < kv->head_dim; dim++) out[4 * dim + lane] = row[dim];
+    }
 }
 
 void hs_kv_value(const hs_kv *kv, int i, float *out) {

@@ -17,7 +17,7 @@
  * dims 8p..8p+3 in its low and 8p+4..8p+7 in its high nibbles; byte 4i+c of it is key i, dim c. A value is an int8 row with
  * one scale. F32: keys and values are f32 rows; the high plane and its scale serve the screen only.
  *
- * Bytes per key at head_dim 64, index included: Q8 147.9, F32 561; keys alone 79 and 301.
+ * Bytes per key at head_dim 64, index included: Q8 148, F32 561; keys alone 79 and 301.
  */
 #ifndef HS_KV_KV_H
 #define HS_KV_KV_H
@@ -48,7 +48,7 @@ typedef struct {
 typedef struct hs_kv {
     const struct hs_kv *parent; /* its keys come first and are shared, read-only; or NULL */
     int head_dim, type, keys_only, max_chunk, capacity;
-    int base;        /* position of the first own key: keys held by the parents, or dropped */
+    int base;        /* position less own index: keys held by the parents; or keys dropped, which the sink lies before */
     int count;       /* own keys, removed ones included */
     int removed;     /* keys whose bit in `live` is clear */
     int sealed_from; /* own keys sealed_from..sealed_to-1 lie in leaves; both are multiples of HS_LEAF */
@@ -71,6 +71,7 @@ typedef struct hs_kv {
     uint16_t *leaf_k_scale, *leaf_v_scale; /* bf16 */
     int8_t *leaf_spread;                   /* [capacity/HS_LEAF][head_dim] variance of its keys per dim, 0..127 times its scale */
     uint16_t *leaf_spread_scale;
+    uint16_t *leaf_lone; /* 1: one key of the leaf lies far from the others, and spread does not tell what a query may meet */
     float *leaf_k_radius; /* no live key of the leaf is farther from the stored centroid */
     float *leaf_v_radius; /* the same for the values */
     float *leaf_v_spread; /* root of the sum of those squared distances */
@@ -98,24 +99,39 @@ static inline int hs_kv_length(const hs_kv *kv) {
 /* Appends n keys (after RoPE) and values, rows `stride` floats apart; v is not read from a cache of keys only. The caller has checked the capacity. */
 void hs_kv_append(hs_kv *kv, const float *k, const float *v, int stride, int n);
 
-/* Seals what is due: all but the sink and HS_KV_RECENT to HS_KV_RECENT + HS_CHUNK - 1 of the newest keys. */
+/*
+ * Seals what is due: all but the sink and HS_KV_RECENT to HS_KV_RECENT + HS_CHUNK - 1 of the newest keys. The scratch may be
+ * that of a shape whose max_chunk is the largest chunk that the keys fill.
+ */
 void hs_kv_seal(hs_kv *kv, void *scratch);
 size_t hs_kv_seal_scratch_bytes(const hs_kv_shape *shape);
 
-/* Keeps the first `length` keys, kv->base to hs_kv_length(). Sealed chunks that are cut return to the order of arrival. */
+/*
+ * Keeps positions below `length`, kv->base to hs_kv_length(), or from 0 without a parent; the next key gets position `length`.
+ * Sealed chunks that are cut return to the order of arrival.
+ */
 void hs_kv_truncate(hs_kv *kv, int length, void *scratch);
 
 /* Removes the own keys at positions from..to-1: they keep their places, are reported no more and have no weight. */
 void hs_kv_remove(hs_kv *kv, int from, int to);
 
-/* Forgets own keys at the front, all of them removed: `n` is a multiple of max_chunk, and n sealed keys are there. */
+/*
+ * Forgets the first n sealed keys, whole chunks of which all keys were removed. Positions stay, and so does the sink in its
+ * place. The cache has no parent and is none.
+ */
 void hs_kv_drop(hs_kv *kv, int n);
 
 /* Keys of the sealed chunk that starts at own index `first`. */
 int hs_kv_chunk(const hs_kv *kv, int first);
 
-/* Position of own index i, given the first index of its chunk when i is sealed. */
+/* Position of the unsealed key, or of the oldest key of the sealed chunk, at own index `first`. */
+static inline int hs_kv_start(const hs_kv *kv, int first) {
+    return first < kv->sealed_from ? first : kv->base + first;
+}
+
+/* Position of own index i, and the own index of a position: -1 when it is not stored. */
 int hs_kv_position(const hs_kv *kv, int i);
+int hs_kv_find(const hs_kv *kv, int position);
 
 static inline int hs_kv_is_live(const hs_kv *kv, int i) {
     return kv->live[i / HS_LEAF] >> i % HS_LEAF & 1;
@@ -124,5 +140,8 @@ static inline int hs_kv_is_live(const hs_kv *kv, int i) {
 /* The stored key or value of own index i, as f32[head_dim]. */
 void hs_kv_key(const hs_kv *kv, int i, float *out);
 void hs_kv_value(const hs_kv *kv, int i, float *out);
+
+/* Four keys side by side, out [head_dim][4], bit by bit as hs_kv_key() gives them, in less time. */
+void hs_kv_four_keys(const hs_kv *kv, const int *own_indices, float *out);
 
 #endif

@@ -65,11 +65,28 @@ int hs_kv_chunk(const hs_kv *kv, int first) {
     return chunk_size(kv->max_chunk, first - kv->sealed_from, kv->sealed_to - kv->sealed_from);
 }
 
-int hs_kv_position(const hs_kv *kv, int i) {
-    if (i < kv->sealed_from || i >= kv->sealed_to) return kv->base + i;
+static int is_sealed(const hs_kv *kv, int i) {
+    return i >= kv->sealed_from && i < kv->sealed_to;
+}
+
+/* Where the chunk of a sealed key starts. */
+static int chunk_of(const hs_kv *kv, int i) {
     int at = i - kv->sealed_from, sealed = kv->sealed_to - kv->sealed_from, size = kv->max_chunk;
-    while (size > HS_CHUNK && at / size * size + size > sealed) size /= HS_CHUNK_GROWTH;
-    return kv->base + kv->sealed_from + at / size * size + kv->place[i];
+    while (size > HS_CHUNK && (at & -size) + size > sealed) size /= HS_CHUNK_GROWTH; /* sizes are powers of two */
+    return kv->sealed_from + (at & -size);
+}
+
+int hs_kv_position(const hs_kv *kv, int i) {
+    return is_sealed(kv, i) ? hs_kv_start(kv, chunk_of(kv, i)) + kv->place[i] : hs_kv_start(kv, i);
+}
+
+int hs_kv_find(const hs_kv *kv, int position) {
+    int i = position < kv->sealed_from ? position : hs_max(position - kv->base, -1);
+    if (i < 0 || i >= kv->count || hs_kv_start(kv, i) != position) return -1;
+    if (!is_sealed(kv, i)) return i;
+    int first = chunk_of(kv, i), j = first;
+    while (kv->place[j] != i - first) j++;
+    return j;
 }
 
 /* Takes keys first..first+n-1 out; `sealed`: they lie in leaves. */
@@ -146,8 +163,19 @@ static float leaf_radius(const hs_kv *kv, int leaf, reader read, const int8_t *c
         largest = fmax(largest, square);
         sum += square;
     }
-    if (spread) *spread = (float)(sqrt(sum) * (1 + 1e-6));
-    return (float)(sqrt(largest) * (1 + 1e-6));
+    /* The least denormal: those are not rounded up by a factor. */
+    if (spread) *spread = (float)(sqrt(sum) * (1 + 1e-6)) + 0x1p-149f;
+    return (float)(sqrt(largest) * (1 + 1e-6)) + 0x1p-149f;
+}
+
+/*
+ * A key twice as far from the centroid as keys are on average stands alone: a query along it meets all of its length, while
+ * a variance per dim supposes that dims add up by chance.
+ */
+static int has_lone_key(const hs_kv *kv, float radius, const float *variance) {
+    float sum = 0;
+    for (int dim = 0; dim < kv->head_dim; dim++) sum += variance[dim];
+    return radius * radius > 4 * sum;
 }
 
 static void summarize_leaf(hs_kv *kv, int leaf) {
@@ -155,8 +183,9 @@ static void summarize_leaf(hs_kv *kv, int leaf) {
     size_t at = (size_t)leaf * (size_t)kv->head_dim;
     leaf_mean(kv, leaf, hs_kv_key, mean, variance);
     kv->leaf_k_scale[leaf] = hs_quantize_row(mean, kv->head_dim, kv->leaf_k + at);
-    kv->leaf_spread_scale[leaf] = hs_quantize_row(variance, kv->head_dim, kv->leaf_spread + at);
     kv->leaf_k_radius[leaf] = leaf_radius(kv, leaf, hs_kv_key, kv->leaf_k + at, kv->leaf_k_scale[leaf], NULL);
+    kv->leaf_lone[leaf] = (uint16_t)has_lone_key(kv, kv->leaf_k_radius[leaf], variance);
+    kv->leaf_spread_scale[leaf] = hs_quantize_row(variance, kv->head_dim, kv->leaf_spread + at);
     if (kv->keys_only) return;
     leaf_mean(kv, leaf, hs_kv_value, mean, NULL);
     kv->leaf_v_scale[leaf] = hs_quantize_row(mean, kv->head_dim, kv->leaf_v + at);
@@ -175,6 +204,7 @@ static void reseal(hs_kv *kv, int target, void *scratch) {
     int sealed = kv->sealed_to - kv->sealed_from, at = 0;
     hs_kv_shape shape = shape_of(kv);
     chunk_copy s;
+    shape.max_chunk = chunk_size(kv->max_chunk, 0, hs_max(sealed, target)); /* the first chunk is the largest */
     lay_out(&s, &shape, scratch);
     while (at < sealed && at < target && chunk_size(kv->max_chunk, at, sealed) == chunk_size(kv->max_chunk, at, target)) at += chunk_size(kv->max_chunk, at, target);
     for (int size, old = at; old < sealed; old += size) {
@@ -205,29 +235,31 @@ static int count_removed(const hs_kv *kv) {
 
 void hs_kv_truncate(hs_kv *kv, int length, void *scratch) {
     int sealed = kv->sealed_to > kv->sealed_from;
+    if (length < kv->base + kv->sealed_from) kv->base = hs_max(0, length - kv->sealed_from); /* only the sink is left: what was dropped behind it now ends at `length` */
     kv->count = length - kv->base;
     if (sealed) reseal(kv, due(kv), scratch);
     if (kv->removed > 0) kv->removed = count_removed(kv);
 }
 
-/* Keys of the run of HS_LEAF from own index `first` on whose positions lie in from..to-1 lose their bits. */
+/* Keys of the run of HS_LEAF from own index `first` on that arrived from..to-1 in their chunk, or in the run, lose their bits. */
 static void remove_in_run(hs_kv *kv, int first, int from, int to) {
-    int run = first / HS_LEAF;
+    int run = first / HS_LEAF, sealed = is_sealed(kv, first);
     unsigned lost = 0;
     for (int i = first; i < hs_min(first + HS_LEAF, kv->count); i++) {
-        int position = hs_kv_position(kv, i);
-        if (position >= from && position < to) lost |= 1u << i % HS_LEAF;
+        int place = sealed ? kv->place[i] : i - first;
+        lost |= (unsigned)(place >= from && place < to) << i % HS_LEAF;
     }
     lost &= kv->live[run];
     kv->live[run] = (uint16_t)(kv->live[run] & ~lost);
     kv->removed += __builtin_popcount(lost);
-    if (lost && first >= kv->sealed_from && first < kv->sealed_to) summarize_leaf(kv, run);
+    if (lost && sealed) summarize_leaf(kv, run);
 }
 
 void hs_kv_remove(hs_kv *kv, int from, int to) {
     for (int first = 0, n; first < kv->count; first += n) {
-        n = first >= kv->sealed_from && first < kv->sealed_to ? hs_kv_chunk(kv, first) : HS_LEAF;
-        if (kv->base + first >= to || kv->base + first + n <= from) continue;
-        for (int i = first; i < first + n; i += HS_LEAF) remove_in_run(kv, i, from, to);
+        int start = hs_kv_start(kv, first);
+        n = is_sealed(kv, first) ? hs_kv_chunk(kv, first) : HS_LEAF;
+        if (start >= to || start + n <= from) continue;
+        for (int i = first; i < first + n; i += HS_LEAF) remove_in_run(kv, i, from - start, to - start);
     }
 }

@@ -24,9 +24,9 @@ typedef struct hs_context {
     uint8_t *slab;             /* the caches' memory */
     uint8_t *scratch;          /* [threads][scratch_bytes] for attention and sealing */
     size_t scratch_bytes;
-    hs_head *heads;    /* [n_layers][n_kv_heads] */
-    void *watch;       /* memory of what is watched, or NULL */
-    float *queries;    /* inside it: [n_layers][n_heads * head_dim] of the last decode step, after RoPE */
+    hs_head *heads; /* [n_layers][n_kv_heads] */
+    void *watch;    /* memory of what is watched, or NULL */
+    float *queries; /* inside it: [n_layers][n_heads * head_dim] of the last decode step, after RoPE */
 } hs_context;
 
 /* Bytes that hs_context_new() will allocate; may exceed what the machine has. */

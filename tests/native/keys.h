@@ -1,4 +1,4 @@
-/* Keys of every kind that an index may meet. */
+/* Keys of several kinds, easy ones and such as tests of bounds should meet. */
 #ifndef HS_TESTS_KEYS_H
 #define HS_TESTS_KEYS_H
 
@@ -16,6 +16,7 @@ typedef enum { NORMAL,
                KINDS } kind_of_keys;
 static const char *const kind_names[KINDS] = {"normal", "clustered", "duplicated", "zero", "huge-norm", "tiny-norm", "near-threshold"};
 
+/* Key i of its kind. */
 static inline void make_key(kind_of_keys kind, int i, int d, float *k) {
     for (int j = 0; j < d; j++) {
         switch (kind) {

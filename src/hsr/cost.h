@@ -1,0 +1,15 @@
+/* The cost model: which strategy answers a query on a chunk in the least time. */
+#ifndef HS_HSR_COST_H
+#define HS_HSR_COST_H
+
+#include "hsr/hits.h"
+
+/* What a sample of a chunk showed, as shares of its leaves or keys. */
+typedef struct {
+    double leaves_open;  /* leaves that their bound does not exclude */
+    double keys_refined; /* keys that are refined after screening */
+} hs_pass_rates;
+
+hs_strategy hs_cheapest_strategy(const hs_pass_rates *rates, int type);
+
+#endif
