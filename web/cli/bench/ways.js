@@ -16,6 +16,7 @@ const CERTIFIED_MOST = 2 ** 15;
  * @property {ArrayLike<number>} output [heads][headDim]
  * @property {number} exactFraction keys of exact weight, of all
  * @property {number} screenedFraction keys whose 4-bit product was computed, of all
+ * @property {number} denseFraction query heads that were computed densely because that was cheaper, of all
  *
  * @typedef {object} Way a step is all query heads of one KV head
  * @property {(step: number) => unknown} run what is timed
@@ -32,7 +33,12 @@ export function attendWays(cache, queries) {
     run: (/** @type {number} */ step) => attend(cache, queries[step], options),
     look(/** @type {number} */ step) {
       const { output, stats } = attend(cache, queries[step], options);
-      return { output, exactFraction: stats.exactFraction, screenedFraction: stats.keysScreened / stats.keysVisible };
+      return {
+        output,
+        exactFraction: stats.exactFraction,
+        screenedFraction: stats.keysScreened / stats.keysVisible,
+        denseFraction: stats.dense / stats.queries,
+      };
     },
   });
   return {
@@ -67,6 +73,7 @@ export function indexWays(cache, index, queries) {
           output: found.flatMap((keys) => Array.from(attentionTo(cache, keys))),
           exactFraction: mean(found.map(({ positions }) => positions.length / size)),
           screenedFraction: mean(found.map(({ stats }) => stats.keysScreened / size)),
+          denseFraction: 0,
         };
       },
     };
@@ -99,7 +106,7 @@ function attentionTo(cache, { positions, products }) {
  * @param {Record<string, Way>} ways dense first
  * @param {number} steps
  * @param {number} headDim
- * @returns {Record<string, {error: number, exactFraction: number, screenedFraction: number}>} error: relative, against dense; means over steps
+ * @returns {Record<string, {error: number, exactFraction: number, screenedFraction: number, denseFraction: number}>} error: relative, against dense; means over steps
  */
 export function lookAll(ways, steps, headDim) {
   const range = Array.from({ length: steps }, (_, step) => step);
@@ -113,6 +120,7 @@ export function lookAll(ways, steps, headDim) {
           error: mean(looks.map(({ output }, step) => relativeError(output, reference[step], headDim))),
           exactFraction: mean(looks.map((x) => x.exactFraction)),
           screenedFraction: mean(looks.map((x) => x.screenedFraction)),
+          denseFraction: mean(looks.map((x) => x.denseFraction)),
         },
       ];
     }),
