@@ -8,7 +8,7 @@ DOCUMENT := demo/documents/alice.txt
 QUESTION := Who does Alice follow down the rabbit-hole?
 CLI := $(NODE) web/cli.js
 
-.PHONY: all wasm run demo test test-native certify test-node test-browser bench lint fmt clean help
+.PHONY: all wasm run demo test test-native certify test-node test-browser bench bench-quality bench-scaling lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -44,6 +44,12 @@ test-browser: wasm tools-npm tools-browser ## the page in Chromium and Firefox
 
 bench: wasm tools-npm ## speed and error at several contexts
 	$(CLI) bench --model "$$($(CLI) pull)" --file $(DOCUMENT)
+
+bench-quality: wasm tools-npm ## speed against error of many attention options, some 10 minutes
+	$(CLI) bench quality --model "$$($(CLI) pull)" --file $(DOCUMENT)
+
+bench-scaling: wasm tools-npm ## growth of time and memory with the number of keys, some 10 minutes
+	$(CLI) bench scaling --model "$$($(CLI) pull)" --file $(DOCUMENT)
 
 lint: tools-npm tools-native ## types, style, C warnings
 	npx tsc --noEmit

@@ -2,7 +2,10 @@
 /** The `halfspace` command. Results go to stdout, progress to stderr, a failure is one line and exit status 1. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 
-import { bench } from './cli/bench.js';
+import { attentionStep } from './cli/bench/attention.js';
+import { decode } from './cli/bench/decode.js';
+import { quality } from './cli/bench/quality.js';
+import { scaling } from './cli/bench/scaling.js';
 import { compare, generate } from './cli/generate.js';
 import { inspect, logits, perplexity, tokenize } from './cli/measure.js';
 import { pull } from './cli/pull.js';
@@ -27,23 +30,32 @@ const counts = (text) => text.split(',').map(count);
 const program = new Command('halfspace').description('Long-context LLM decoding on the CPU').exitOverride();
 
 /**
- * A command on a model.
- * @param {string} name
- * @param {string} description
+ * A command that may run a model.
+ * @param {Command} command
  */
-function modelCommand(name, description) {
-  return program
-    .command(name)
-    .description(description)
-    .requiredOption('--model <path or URL>', 'GGUF file')
-    .option('--ctx <tokens>', 'context length', count)
-    .addOption(new Option('--kv <type>', 'KV cache').choices(['q8', 'f32']).default('q8'))
+function engineOptions(command) {
+  return command
     .addOption(new Option('--variant <build>', 'WebAssembly build').choices(['auto', 'relaxed', 'simd']).default('auto'))
-    .option('--threads <n>', 'threads', count, 1)
     .option('--rope-theta <x>', 'RoPE base instead of the file’s', number)
     .addOption(new Option('--rope-scaling <type>', 'RoPE scaling instead of the file’s').choices(['none', 'linear', 'ntk', 'yarn']))
     .option('--rope-factor <x>', 'factor of the RoPE scaling', number)
     .option('--json', 'print one JSON object on the last line');
+}
+
+/**
+ * A command on a model.
+ * @param {string} name
+ * @param {string} description
+ * @param {{parent?: Command, isDefault?: boolean, ctx?: number}} [options] isDefault: what the parent does where no other
+ *   command is named; ctx: default context length
+ */
+function modelCommand(name, description, { parent = program, isDefault = false, ctx } = {}) {
+  return engineOptions(parent.command(name, { isDefault }))
+    .description(description)
+    .requiredOption('--model <path or URL>', 'GGUF file')
+    .option('--ctx <tokens>', 'context length', count, ctx)
+    .option('--threads <n>', 'threads', count, 1)
+    .addOption(new Option('--kv <type>', 'KV cache').choices(['q8', 'f32']).default('q8'));
 }
 
 const attention = () => new Option('--attention <mode>', 'attention while decoding').choices(['dense', 'hsr']).default('hsr');
@@ -100,11 +112,46 @@ program
   .option('--json', 'print one JSON object on the last line')
   .action(tokenize);
 
-modelCommand('bench', 'time per token, dense and hsr, interleaved, with the error beside')
+const bench = program.command('bench').description('speed, with the error beside; decode where no other is named');
+
+modelCommand('decode', 'time per token, dense and hsr, interleaved, with the error beside', { parent: bench, isDefault: true })
   .requiredOption('--file <path>', 'text to fill the context with')
   .option('--contexts <list>', 'context lengths', counts, [512, 2048, 4096, 8000])
   .option('--repeats <n>', 'decode steps per context', count, 16)
-  .action(bench);
+  .action(decode);
+
+modelCommand('quality', 'time and error of many attention options over the same tokens', { parent: bench, ctx: 8100 })
+  .requiredOption('--file <path>', 'text')
+  .option('--eval-tokens <n>', 'tokens at the end that are decoded', count, 256)
+  .option('--certified-tokens <n>', 'of them with certified attention, which is slow', count, 16)
+  .action(quality);
+
+/**
+ * A bench of attention alone.
+ * @param {string} name
+ * @param {string} description
+ * @param {number[]} sizes
+ */
+function keysCommand(name, description, sizes) {
+  return engineOptions(bench.command(name))
+    .description(description)
+    .option('--model <path or URL>', 'GGUF file whose keys to take, beside or instead of Gaussian ones')
+    .option('--file <path>', 'text that the model reads')
+    .option('--ctx <tokens>', 'tokens that the model reads', count, 8192)
+    .option('--sizes <list>', 'numbers of keys', counts, sizes);
+}
+
+keysCommand(
+  'scaling',
+  'how the time of a query and the bytes of a key grow',
+  Array.from({ length: 9 }, (_, i) => 2 ** (11 + i)),
+)
+  .option('--layers <list>', 'layers whose keys to take', counts, [1, 9, 18, 26])
+  .action(scaling);
+
+keysCommand('attention', 'attention step of one layer, dense and fast', [8192, 32_768, 131_072])
+  .option('--layer <n>', 'layer whose keys to take', count, 9)
+  .action(attentionStep);
 
 try {
   await program.parseAsync();

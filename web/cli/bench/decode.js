@@ -1,11 +1,12 @@
-/** `bench`: decode time at several contexts, dense and hsr step by step in turn on the same cache, and prefill speed. */
-import { Context } from '../context.js';
-import { compareDistributions } from '../distributions.js';
-import { HalfspaceError } from '../errors.js';
-import { loadEngine, medianAndMin, printJson, progress, readText, round } from './common.js';
+/** `bench decode`: decode time at several contexts, dense and hsr step by step in turn on the same cache, and prefill speed. */
+import { Context } from '../../context.js';
+import { compareDistributions } from '../../distributions.js';
+import { HalfspaceError } from '../../errors.js';
+import { loadEngine, medianAndMin, printJson, progress, readText, round } from '../common.js';
+import { environment } from './report.js';
 
-/** @param {import('./common.js').ModelOptions & {file: string, contexts: number[], repeats: number}} options */
-export async function bench(options) {
+/** @param {import('../common.js').ModelOptions & {file: string, contexts: number[], repeats: number}} options */
+export async function decode(options) {
   const text = await readText(options.file);
   const engine = await loadEngine(options);
   const ids = engine.tokenize(text);
@@ -33,7 +34,7 @@ export async function bench(options) {
   context.release();
   const { variant, kv } = engine.info;
   engine.close();
-  if (options.json) printJson({ variant, threads: 1, kv, node: process.version, rows });
+  if (options.json) printJson({ ...environment(variant), kv, rows });
 }
 
 /**
