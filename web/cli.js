@@ -4,7 +4,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 
 import { attentionStep } from './cli/bench/attention.js';
 import { decode } from './cli/bench/decode.js';
+import { prefill } from './cli/bench/prefill.js';
 import { quality } from './cli/bench/quality.js';
+import { inRuntime, PROCESSES, RUNTIMES } from './cli/bench/runtime.js';
 import { scaling } from './cli/bench/scaling.js';
 import { compare, generate } from './cli/generate.js';
 import { inspect, logits, perplexity, tokenize } from './cli/measure.js';
@@ -26,6 +28,9 @@ function number(text) {
 
 /** @param {string} text */
 const counts = (text) => text.split(',').map(count);
+
+/** @param {string} text */
+const list = (text) => text.split(',');
 
 const program = new Command('halfspace').description('Long-context LLM decoding on the CPU').exitOverride();
 
@@ -114,17 +119,46 @@ program
 
 const bench = program.command('bench').description('speed, with the error beside; decode where no other is named');
 
-modelCommand('decode', 'time per token, dense and hsr, interleaved, with the error beside', { parent: bench, isDefault: true })
-  .requiredOption('--file <path>', 'text to fill the context with')
-  .option('--contexts <list>', 'context lengths', counts, [512, 2048, 4096, 8000])
-  .option('--repeats <n>', 'decode steps per context', count, 16)
-  .action(decode);
+/**
+ * What all benches take.
+ * @param {Command} command
+ * @param {string[]} [runtimes] that it can run in
+ */
+const benchOptions = (command, runtimes = PROCESSES) =>
+  command
+    .addOption(new Option('--runtime <name>', 'where to run; from a checkout, after make tools-bench').choices(runtimes))
+    .option('--out <folder>', 'also write JSON, a Markdown table, and charts as SVG');
 
-modelCommand('quality', 'time and error of many attention options over the same tokens', { parent: bench, ctx: 8100 })
+/**
+ * What benches take that compare with peers running the model.
+ * @param {Command} command
+ */
+const peerOptions = (command) =>
+  benchOptions(command, RUNTIMES)
+    .requiredOption('--file <path>', 'text to fill the context with')
+    .option('--peers', 'also llama.cpp and wllama (in Chromium); from a checkout, after make tools-bench')
+    .option('--wllama-contexts <list>', 'contexts that wllama takes part in; it reads about 10 tokens a second', counts, [512, 2048])
+    .option('--wllama-settings <list>', 'e.g. default, f32, fa-f16, fa-q8:2 (flash attention, KV cache, threads)', list, [
+      'default',
+      'f32',
+    ]);
+
+peerOptions(modelCommand('decode', 'time per token, dense and hsr, interleaved, with the error beside', { parent: bench, isDefault: true }))
+  .option('--contexts <list>', 'context lengths', counts, [512, 2048, 4096, 8000])
+  .option('--repeats <n>', 'rounds per context', count, 5)
+  .option('--tokens <n>', 'tokens that a round decodes', count, 8)
+  .action(inRuntime(decode));
+
+peerOptions(modelCommand('prefill', 'tokens read per second, exactly and by half-space reporting', { parent: bench }))
+  .option('--lengths <list>', 'lengths of the prompt', counts, [512, 8000])
+  .option('--repeats <n>', 'rounds per length', count, 3)
+  .action(inRuntime(prefill));
+
+benchOptions(modelCommand('quality', 'time and error of many attention options over the same tokens', { parent: bench, ctx: 8100 }))
   .requiredOption('--file <path>', 'text')
   .option('--eval-tokens <n>', 'tokens at the end that are decoded', count, 256)
   .option('--certified-tokens <n>', 'of them with certified attention, which is slow', count, 16)
-  .action(quality);
+  .action(inRuntime(quality));
 
 /**
  * A bench of attention alone.
@@ -133,7 +167,7 @@ modelCommand('quality', 'time and error of many attention options over the same 
  * @param {number[]} sizes
  */
 function keysCommand(name, description, sizes) {
-  return engineOptions(bench.command(name))
+  return benchOptions(engineOptions(bench.command(name)))
     .description(description)
     .option('--model <path or URL>', 'GGUF file whose keys to take, beside or instead of Gaussian ones')
     .option('--file <path>', 'text that the model reads')
@@ -147,11 +181,11 @@ keysCommand(
   Array.from({ length: 9 }, (_, i) => 2 ** (11 + i)),
 )
   .option('--layers <list>', 'layers whose keys to take', counts, [1, 9, 18, 26])
-  .action(scaling);
+  .action(inRuntime(scaling));
 
 keysCommand('attention', 'attention step of one layer, dense and fast', [8192, 32_768, 131_072])
   .option('--layer <n>', 'layer whose keys to take', count, 9)
-  .action(attentionStep);
+  .action(inRuntime(attentionStep));
 
 try {
   await program.parseAsync();

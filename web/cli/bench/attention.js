@@ -2,9 +2,8 @@
 import { attend, KvCache } from '../../attention.js';
 import { coreOf } from '../../attention/core.js';
 import { capture, hasModel } from '../capture.js';
-import { printJson } from '../common.js';
 import { continued, gaussian, NOISE, provenance } from './keys.js';
-import { environment, mean, percent, printEnvironment, printTable, significant } from './report.js';
+import { environment, mean, percent, Report, significant } from './report.js';
 import { relativeError, timeInTurn } from './timing.js';
 
 const STEPS = 16;
@@ -19,32 +18,20 @@ const SHAPE = { headDim: 64, kvHeads: 3, group: 3, steps: STEPS };
  */
 
 /**
- * @param {import('../common.js').ModelOptions & {file?: string, ctx: number, sizes: number[], layer: number}} options model: optional
+ * @param {import('../common.js').ModelOptions & {file?: string, ctx: number, sizes: number[], layer: number, out?: string}} options model: optional
  */
 export async function attentionStep(options) {
   const wasm = { variant: options.variant };
   const where = environment((await coreOf(wasm)).wasm.variant);
   const source = await sourceOf(options);
   const queryHeads = source.queries[0].length / source.headDim;
-  if (!options.json) {
-    printEnvironment(where);
-    process.stdout.write(
-      `${source.name}\n${queryHeads} query heads over ${source.kvHeads} KV heads, ms per step, error against dense f32\n`,
-    );
-  }
   const rows = [];
   for (const n of options.sizes) rows.push({ n, ways: await measure(source, n, wasm) });
-  if (!options.json) printRows(rows);
-  else
-    printJson({
-      ...where,
-      keys: source.name,
-      captured: hasModel(options) ? options.ctx : 0,
-      noise: NOISE,
-      queryHeads,
-      kvHeads: source.kvHeads,
-      rows,
-    });
+  const report = new Report('attention', where);
+  report.text(`${source.name}\n${queryHeads} query heads over ${source.kvHeads} KV heads, ms per step, error against dense f32`);
+  describe(report, rows);
+  const captured = hasModel(options) ? options.ctx : 0;
+  await report.publish({ ...where, keys: source.name, captured, noise: NOISE, queryHeads, kvHeads: source.kvHeads, rows }, options);
 }
 
 /** @param {Parameters<typeof attentionStep>[0]} options */
@@ -98,9 +85,9 @@ async function measure(source, n, wasm) {
   }
 }
 
-/** @param {{n: number, ways: Record<string, Figure>}[]} rows */
-function printRows(rows) {
-  printTable(
+/** @param {Report} report @param {{n: number, ways: Record<string, Figure>}[]} rows */
+function describe(report, rows) {
+  report.table(
     ['keys', 'attention', 'median', 'min', 'dense int8/this', 'error %', 'keys exact %', 'leaves opened %', 'fell back to dense %'],
     rows.flatMap(({ n, ways }) =>
       Object.entries(ways).map(([name, { median, min, error, exactFraction, leavesOpened, denseFraction }]) => [

@@ -3,8 +3,8 @@ import { Context, nextTurn } from '../../context.js';
 import { compareDistributions, logProbability } from '../../distributions.js';
 import { checkInteger } from '../../checks.js';
 import { badArgument } from '../../errors.js';
-import { loadEngine, medianAndMin, printJson, progress, readText, round } from '../common.js';
-import { environment, percent, printEnvironment, printTable, significant } from './report.js';
+import { loadEngine, medianAndMin, progress, readText, round } from '../common.js';
+import { environment, percent, Report, significant } from './report.js';
 
 /**
  * @typedef {import('../../attention-params.js').EngineAttention} EngineAttention
@@ -50,7 +50,7 @@ function configurations(n) {
   ];
 }
 
-/** @param {import('../common.js').ModelOptions & {file: string, ctx: number, evalTokens: number, certifiedTokens: number}} options */
+/** @param {import('../common.js').ModelOptions & {file: string, ctx: number, evalTokens: number, certifiedTokens: number, out?: string}} options */
 export async function quality(options) {
   const text = await readText(options.file);
   const engine = await loadEngine(options);
@@ -84,11 +84,9 @@ export async function quality(options) {
     prefill: { exactTokensPerSecond: exact.speed, hsrTokensPerSecond: hsr.speed, perplexityChange: of(HSR_PREFILL).perplexityChange },
   };
   engine.close();
-  if (options.json) printJson(result);
-  else {
-    printEnvironment(where);
-    printQuality(result, of(CERTIFIED));
-  }
+  const report = new Report('quality', where);
+  describe(report, result, of(CERTIFIED));
+  await report.publish(result, options);
 }
 
 /** @param {Engine} engine @param {number[]} ids @param {EngineAttention} attention */
@@ -169,14 +167,13 @@ function figures({ name, context, tokens, ms, loss, denseLoss, kl, agree }) {
 /** @typedef {ReturnType<typeof figures>} Figures */
 
 /**
+ * @param {Report} report
  * @param {{prefix: number, rows: Figures[], prefill: {exactTokensPerSecond: number, hsrTokensPerSecond: number, perplexityChange: number}}} result
  * @param {Figures} certified
  */
-function printQuality({ prefix, rows, prefill }, certified) {
-  process.stdout.write(
-    `The same tokens after ${prefix} others; KL, top token and perplexity against dense attention over as many tokens\n`,
-  );
-  printTable(
+function describe(report, { prefix, rows, prefill }, certified) {
+  report.text(`The same tokens after ${prefix} others; KL, top token and perplexity against dense attention over as many tokens`);
+  report.table(
     ['attention', 'tokens', 'ms', 'min', 'KL', 'top-1 %', 'ppl', 'ppl +%', 'exact %', 'valued %', 'screened %', 'refined %'],
     rows.map((row) => [
       row.name,
@@ -193,11 +190,11 @@ function printQuality({ prefix, rows, prefill }, certified) {
       percent(row.refined),
     ]),
   );
-  process.stdout.write(
+  report.text(
     `certified (${certified.tokens} tokens, it is slow): mean bound of the relative error ${certified.errorRelative}; ` +
       `refined after 4 bits ${percent(certified.refined)} % (target ${percent(TARGETS.refined)}), ` +
       `exact ${percent(certified.exact)} % (target ${percent(TARGETS.exact)})\n` +
       `prefill tokens/s: exact ${prefill.exactTokensPerSecond}, hsr ${prefill.hsrTokensPerSecond}; ` +
-      `perplexity after hsr ${percent(prefill.perplexityChange, 3)} % of exact's higher (target within ${percent(TARGETS.prefill)})\n`,
+      `perplexity after hsr ${percent(prefill.perplexityChange, 3)} % of exact's higher (target within ${percent(TARGETS.prefill)})`,
   );
 }

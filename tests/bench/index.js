@@ -1,0 +1,26 @@
+/** What web/cli/bench asks for beyond the package: peers, browsers, other runtimes. `make tools-bench` installs them. */
+import { pageSubject } from './page-subject.js';
+import { nativePeer } from './native.js';
+import { wllamaPeers } from './wllama.js';
+
+export { runtimeCommand } from './runtimes.js';
+export { pageSubject };
+
+/**
+ * Peers that run the model, one thread each: native llama.cpp, and wllama in Chromium, whose prefill is so slow that it takes
+ * part in some contexts only.
+ * @param {import('../../web/cli/bench/subjects.js').SubjectOptions} options
+ * @param {{longest: number, round: number}} need
+ * @returns {Promise<import('../../web/cli/bench/subjects.js').Subject[]>}
+ */
+export async function modelPeers(options, { longest, round }) {
+  const most = Math.max(0, ...options.wllamaContexts.filter((n) => n <= longest));
+  const native = await nativePeer(options.model, longest + round);
+  if (most === 0) return [native];
+  try {
+    return [native, ...(await wllamaPeers(options.model, options.wllamaSettings, { most, round }))];
+  } catch (error) {
+    await native.close();
+    throw error;
+  }
+}

@@ -1,0 +1,84 @@
+/** wllama, llama.cpp in WebAssembly, in Chromium. Its API completes prompts; its own timings tell prompt from decoding. */
+import { readFile } from 'node:fs/promises';
+
+import { modelUrl, openPage } from './browser.js';
+import { bundled } from './bundle.js';
+
+const SPARE = 8;
+
+/**
+ * `default`, or e.g. `f32`, `fa-f16`, `fa-q8:2`: flash attention where fa, type of the KV cache, threads where not 1.
+ * @param {string} name
+ * @returns {object} parameters of loadModel()
+ */
+function settingsOf(name) {
+  if (name === 'default') return {};
+  const parts = /^(fa-)?(f16|f32|q8)(?::(\d+))?$/.exec(name);
+  if (!parts) throw new Error(`wllama settings are default or like f32, fa-f16, fa-q8:2, not ${name}`);
+  const type = parts[2] === 'q8' ? 'q8_0' : parts[2];
+  return { flash_attn: parts[1] !== undefined, cache_type_k: type, cache_type_v: type, n_threads: Number(parts[3] ?? 1) };
+}
+
+/**
+ * @param {string} model path
+ * @param {string[]} settings
+ * @param {{most: number, round: number}} need tokens
+ * @returns {Promise<import('../../web/cli/bench/subjects.js').Subject[]>} all in one page, which goes with the first one
+ */
+export async function wllamaPeers(model, settings, { most, round }) {
+  const all = settings.map((name) => ({ name, settings: settingsOf(name) }));
+  const { version } = JSON.parse(await readFile(new URL('node_modules/@wllama/wllama/package.json', import.meta.url), 'utf8'));
+  const page = await openPage('chromium', model, await bundled('page-wllama.js'));
+  try {
+    const peers = [];
+    for (const { name, settings: given } of all) {
+      const { threads, llamaCpp } = await page.call('load', name, modelUrl(model), {
+        ...given,
+        n_ctx: most + round + SPARE,
+        n_gpu_layers: 0,
+      });
+      peers.push(peer(page, name, most, `wllama ${version}, llama.cpp ${llamaCpp}, ${page.browser}`, `${name}, ${threads} thread(s)`));
+    }
+    peers[0].close = page.close;
+    return peers;
+  } catch (error) {
+    await page.close();
+    throw error;
+  }
+}
+
+/**
+ * @param {import('./browser.js').Page} page
+ * @param {string} setting
+ * @param {number} most
+ * @param {string} version
+ * @param {string} settings
+ * @returns {import('../../web/cli/bench/subjects.js').Subject}
+ */
+function peer(page, setting, most, version, settings) {
+  /** @type {number[]} */
+  let prompt = [];
+  return {
+    name: `wllama ${setting}`,
+    most,
+    about: { version, settings },
+    async prefill(ids) {
+      prompt = [...prompt, ...ids];
+      const { prompt_ms: ms, prompt_n: read } = await page.call('complete', setting, prompt, 1);
+      if (Math.abs(read - ids.length) > 1) throw new Error(`wllama read ${read} tokens instead of ${ids.length}`);
+      return ms;
+    },
+    async round(ids) {
+      // The first token comes from the prompt, whose last one is read again.
+      const { predicted_ms: ms, predicted_n: count } = await page.call('complete', setting, prompt, ids.length + 1);
+      if (count !== ids.length + 1) throw new Error(`wllama decoded ${count} tokens instead of ${ids.length + 1}`);
+      return { ms: [ms / ids.length] };
+    },
+    async reset() {
+      // A prompt of another beginning takes the place of what the cache holds.
+      prompt = [];
+      await page.call('complete', setting, [0], 1);
+    },
+    close: async () => {},
+  };
+}
