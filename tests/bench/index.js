@@ -11,14 +11,15 @@ export { pageSubject };
  * part in some contexts only.
  * @param {import('../../web/cli/bench/subjects.js').SubjectOptions} options
  * @param {{longest: number, round: number}} need
+ * @param {(ids: number[]) => Promise<string>} detokenize
  * @returns {Promise<import('../../web/cli/bench/subjects.js').Subject[]>}
  */
-export async function modelPeers(options, { longest, round }) {
+export async function modelPeers(options, { longest, round }, detokenize) {
   const most = Math.max(0, ...options.wllamaContexts.filter((n) => n <= longest));
   const native = await nativePeer(options.model, longest + round);
   if (most === 0) return [native];
   try {
-    return [native, ...(await wllamaPeers(options.model, options.wllamaSettings, { most, round }))];
+    return [native, ...(await wllamaPeers(options.model, options.wllamaSettings, { most, round }, detokenize))];
   } catch (error) {
     await native.close();
     throw error;

@@ -17,6 +17,7 @@ let session;
     return engine.info.variant;
   },
   tokenize: (/** @type {string} */ text) => session.engine.tokenize(text),
+  detokenize: (/** @type {number[]} */ ids) => session.engine.detokenize(ids),
   prefill: (/** @type {number[]} */ ids, /** @type {'dense' | 'hsr'} */ mode) => session.prefill(ids, mode),
   round: (/** @type {number[]} */ ids, /** @type {'dense' | 'hsr'} */ mode) => session.round(ids, mode),
   reset: () => session.reset(),

@@ -19,6 +19,7 @@ export async function pageSubject(browser, options, capacity) {
       about: { runtime: page.browser },
       variant: await page.call('load', modelUrl(options.model), { kv, variant, threads, rope }, capacity),
       tokenize: (text) => page.call('tokenize', text),
+      detokenize: (ids) => page.call('detokenize', ids),
       prefill: (ids, mode = 'dense') => page.call('prefill', ids, mode),
       round: (ids, mode = 'dense') => page.call('round', ids, mode),
       reset: () => page.call('reset'),

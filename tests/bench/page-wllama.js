@@ -8,9 +8,9 @@ const WASM = { default: '/peers/@wllama/wllama/esm/wasm/wllama.wasm' };
 const loaded = new Map();
 
 /**
- * Greedy, and on past an end of sequence. The prompt is token ids; what the cache holds of it is not read again.
+ * Greedy, and on past an end of sequence. What the cache holds of the prompt is not read again.
  * @param {string} name
- * @param {number[]} prompt
+ * @param {string} prompt
  * @param {number} tokens
  */
 async function complete(name, prompt, tokens) {

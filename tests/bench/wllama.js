@@ -5,6 +5,8 @@ import { modelUrl, openPage } from './browser.js';
 import { bundled } from './bundle.js';
 
 const SPARE = 8;
+/** It takes text alone, whose end may become other tokens than ours. */
+const OTHER_TOKENS = 4;
 
 /**
  * `default`, or e.g. `f32`, `fa-f16`, `fa-q8:2`: flash attention where fa, type of the KV cache, threads where not 1.
@@ -23,9 +25,10 @@ function settingsOf(name) {
  * @param {string} model path
  * @param {string[]} settings
  * @param {{most: number, round: number}} need tokens
+ * @param {(ids: number[]) => Promise<string>} detokenize
  * @returns {Promise<import('../../web/cli/bench/subjects.js').Subject[]>} all in one page, which goes with the first one
  */
-export async function wllamaPeers(model, settings, { most, round }) {
+export async function wllamaPeers(model, settings, { most, round }, detokenize) {
   const all = settings.map((name) => ({ name, settings: settingsOf(name) }));
   const { version } = JSON.parse(await readFile(new URL('node_modules/@wllama/wllama/package.json', import.meta.url), 'utf8'));
   const page = await openPage('chromium', model, await bundled('page-wllama.js'));
@@ -37,7 +40,9 @@ export async function wllamaPeers(model, settings, { most, round }) {
         n_ctx: most + round + SPARE,
         n_gpu_layers: 0,
       });
-      peers.push(peer(page, name, most, `wllama ${version}, llama.cpp ${llamaCpp}, ${page.browser}`, `${name}, ${threads} thread(s)`));
+      peers.push(
+        peer(page, name, most, `wllama ${version}, llama.cpp ${llamaCpp}, ${page.browser}`, `${name}, ${threads} thread(s)`, detokenize),
+      );
     }
     peers[0].close = page.close;
     return peers;
@@ -53,31 +58,37 @@ export async function wllamaPeers(model, settings, { most, round }) {
  * @param {number} most
  * @param {string} version
  * @param {string} settings
+ * @param {(ids: number[]) => Promise<string>} detokenize
  * @returns {import('../../web/cli/bench/subjects.js').Subject}
  */
-function peer(page, setting, most, version, settings) {
+function peer(page, setting, most, version, settings, detokenize) {
   /** @type {number[]} */
-  let prompt = [];
+  let held = [];
+  /** @param {number} tokens @param {number} read tokens of the prompt that the cache cannot hold yet */
+  const complete = async (tokens, read) => {
+    const timings = await page.call('complete', setting, await detokenize(held), tokens);
+    if (Math.abs(timings.prompt_n - read) > OTHER_TOKENS) throw new Error(`wllama read ${timings.prompt_n} tokens instead of ${read}`);
+    return timings;
+  };
   return {
     name: `wllama ${setting}`,
     most,
     about: { version, settings },
     async prefill(ids) {
-      prompt = [...prompt, ...ids];
-      const { prompt_ms: ms, prompt_n: read } = await page.call('complete', setting, prompt, 1);
-      if (Math.abs(read - ids.length) > 1) throw new Error(`wllama read ${read} tokens instead of ${ids.length}`);
-      return ms;
+      held = [...held, ...ids];
+      const { prompt_ms: ms, prompt_n: read } = await complete(1, ids.length);
+      return (ms / read) * ids.length;
     },
     async round(ids) {
       // The first token comes from the prompt, whose last one is read again.
-      const { predicted_ms: ms, predicted_n: count } = await page.call('complete', setting, prompt, ids.length + 1);
+      const { predicted_ms: ms, predicted_n: count } = await complete(ids.length + 1, 1);
       if (count !== ids.length + 1) throw new Error(`wllama decoded ${count} tokens instead of ${ids.length + 1}`);
       return { ms: [ms / ids.length] };
     },
     async reset() {
       // A prompt of another beginning takes the place of what the cache holds.
-      prompt = [];
-      await page.call('complete', setting, [0], 1);
+      held = [];
+      await page.call('complete', setting, '\n', 1);
     },
     close: async () => {},
   };

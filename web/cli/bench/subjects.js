@@ -20,7 +20,8 @@ import { Session } from './session.js';
  * @property {() => Promise<void>} reset empties the context
  * @property {() => Promise<void>} close
  *
- * @typedef {Subject & {tokenize: (text: string) => Promise<number[]>, variant: import('../../wasm-loader.js').Variant}} Ours
+ * @typedef {Subject & {tokenize: (text: string) => Promise<number[]>, detokenize: (ids: number[]) => Promise<string>,
+ *   variant: import('../../wasm-loader.js').Variant}} Ours
  *
  * @typedef {import('../common.js').ModelOptions & {file: string, repeats: number, peers?: boolean, runtime?: string,
  *   out?: string, wllamaContexts: number[], wllamaSettings: string[]}} SubjectOptions
@@ -53,7 +54,7 @@ export async function withSubjects(options, { longest, round }, use) {
     open.push(ours);
     const ids = await ours.tokenize(text);
     if (needed > ids.length) throw badArgument('contexts', `need ${needed} tokens, the text has ${ids.length}`, needed, ids.length);
-    if (options.peers) open.push(...(await (await checkout()).modelPeers(options, { longest, round })));
+    if (options.peers) open.push(...(await (await checkout()).modelPeers(options, { longest, round }, ours.detokenize)));
     const [, ...peers] = open;
     const where = environment(ours.variant, { runtime: ours.about.runtime, peers: peers.map(({ name, about }) => ({ name, ...about })) });
     return await use({ ours, peers, ids, where });
@@ -73,6 +74,7 @@ async function localSubject(options, capacity) {
     about: {},
     variant,
     tokenize: async (text) => engine.tokenize(text),
+    detokenize: async (ids) => engine.detokenize(ids),
     async prefill(ids, mode = 'dense') {
       const bar = progress('prefill', 'tokens');
       const ms = await session.prefill(ids, mode, (done) => bar.update(done, ids.length));
