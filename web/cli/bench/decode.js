@@ -24,6 +24,7 @@ export async function decode(options) {
   const rows = [];
   for (const n of contexts) {
     const part = ids.slice(context.length, n);
+    context.setAttention('hsr'); // as the engine prefills by default
     const start = performance.now();
     await context.prefill(part, { logits: 'none', onBatch: bar.update });
     bar.stop();
