@@ -3,7 +3,8 @@ import { attend, KvCache } from '../../attention.js';
 import { coreOf } from '../../attention/core.js';
 import { capture, hasModel } from '../capture.js';
 import { continued, gaussian, NOISE, provenance } from './keys.js';
-import { environment, mean, percent, Report, significant } from './report.js';
+import { mean, percent, significant } from './numbers.js';
+import { environment, Report } from './report.js';
 import { relativeError, timeInTurn } from './timing.js';
 
 const STEPS = 16;

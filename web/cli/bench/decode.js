@@ -3,7 +3,8 @@ import { checkInteger } from '../../checks.js';
 import { round } from '../common.js';
 import { lineChart } from './chart.js';
 import { perToken, ratioOf, spread, timesOf } from './ratios.js';
-import { mean, percent, Report, significant } from './report.js';
+import { mean, percent, significant } from './numbers.js';
+import { Report } from './report.js';
 import { withSubjects } from './subjects.js';
 
 /**
@@ -15,7 +16,7 @@ import { withSubjects } from './subjects.js';
  *
  * @typedef {object} Row
  * @property {number} context
- * @property {number} prefillTokensPerSecond of what lies between the context before and this one, exactly
+ * @property {number} prefillTokensPerSecond of what lies between the context before and this one, as the engine does by default
  * @property {Time} dense per token: medians and least of rounds
  * @property {Time} hsr
  * @property {number} ratio dense / hsr, median over rounds
@@ -51,7 +52,7 @@ export async function decode(options) {
  */
 async function measure({ ours, peers, ids }, from, n, tokens, repeats) {
   const rest = ids.slice(from, n);
-  const prefillMs = await ours.prefill(rest, 'dense');
+  const prefillMs = await ours.prefill(rest, 'hsr'); // as the engine prefills by default
   const taking = peers.filter(({ most }) => n <= most);
   for (const peer of taking) await peer.prefill(rest);
   const next = ids.slice(n, n + tokens);

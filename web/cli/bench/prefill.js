@@ -2,7 +2,8 @@
 import { checkInteger } from '../../checks.js';
 import { lineChart } from './chart.js';
 import { ratioOf, spread, timesOf } from './ratios.js';
-import { Report, significant } from './report.js';
+import { significant } from './numbers.js';
+import { Report } from './report.js';
 import { withSubjects } from './subjects.js';
 
 /**

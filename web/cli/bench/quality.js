@@ -4,7 +4,8 @@ import { compareDistributions, logProbability } from '../../distributions.js';
 import { checkInteger } from '../../checks.js';
 import { badArgument } from '../../errors.js';
 import { loadEngine, medianAndMin, progress, readText, round } from '../common.js';
-import { environment, percent, Report, significant } from './report.js';
+import { percent, significant } from './numbers.js';
+import { environment, Report } from './report.js';
 
 /**
  * @typedef {import('../../attention-params.js').EngineAttention} EngineAttention
@@ -159,7 +160,7 @@ function figures({ name, context, tokens, ms, loss, denseLoss, kl, agree }) {
     valued: share(stats.keysValued),
     screened: share(stats.keysScreened),
     refined: share(stats.keysRefined),
-    dense: significant(stats.dense / stats.queries),
+    fellBack: significant(stats.dense / stats.queries),
     errorRelative: significant(stats.errorRelativeMean),
   };
 }
@@ -174,7 +175,21 @@ function figures({ name, context, tokens, ms, loss, denseLoss, kl, agree }) {
 function describe(report, { prefix, rows, prefill }, certified) {
   report.text(`The same tokens after ${prefix} others; KL, top token and perplexity against dense attention over as many tokens`);
   report.table(
-    ['attention', 'tokens', 'ms', 'min', 'KL', 'top-1 %', 'ppl', 'ppl +%', 'exact %', 'valued %', 'screened %', 'refined %'],
+    [
+      'attention',
+      'tokens',
+      'ms',
+      'min',
+      'KL',
+      'top-1 %',
+      'ppl',
+      'ppl +%',
+      'exact %',
+      'valued %',
+      'screened %',
+      'refined %',
+      'fell back to dense %',
+    ],
     rows.map((row) => [
       row.name,
       row.tokens,
@@ -188,6 +203,7 @@ function describe(report, { prefix, rows, prefill }, certified) {
       percent(row.valued),
       percent(row.screened),
       percent(row.refined),
+      percent(row.fellBack, 1),
     ]),
   );
   report.text(
@@ -195,6 +211,6 @@ function describe(report, { prefix, rows, prefill }, certified) {
       `refined after 4 bits ${percent(certified.refined)} % (target ${percent(TARGETS.refined)}), ` +
       `exact ${percent(certified.exact)} % (target ${percent(TARGETS.exact)})\n` +
       `prefill tokens/s: exact ${prefill.exactTokensPerSecond}, hsr ${prefill.hsrTokensPerSecond}; ` +
-      `perplexity after hsr ${percent(prefill.perplexityChange, 3)} % of exact's higher (target within ${percent(TARGETS.prefill)})`,
+      `perplexity after hsr against exact: ${percent(prefill.perplexityChange, 3)} % (target within ${percent(TARGETS.prefill)})`,
   );
 }

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 
-import { printJson, round } from '../common.js';
+import { printJson } from '../common.js';
 import { processName } from './runtime.js';
 
 /**
@@ -82,18 +82,4 @@ export class Report {
     await writeFile(join(out, `${this.name}.md`), `# bench ${this.name}\n\n${this.#parts.map((part) => part.markdown).join('\n')}`);
     for (const { name, svg } of this.#charts) await writeFile(join(out, name), svg);
   }
-}
-
-/** @param {number} share @param {number} [digits] */
-export const percent = (share, digits = 2) => String(round(100 * share, digits));
-
-/** Times and errors span orders of magnitude. @param {number} x @param {number} [digits] */
-export const significant = (x, digits = 3) => Number(x.toPrecision(digits));
-
-/** @param {number[]} values */
-export const mean = (values) => values.reduce((sum, x) => sum + x, 0) / values.length;
-
-/** @param {number[]} values */
-export function median(values) {
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
 }

@@ -6,7 +6,8 @@ import { capture, hasModel } from '../capture.js';
 import { progress, round } from '../common.js';
 import { lineChart } from './chart.js';
 import { continued, gaussian, NOISE, provenance } from './keys.js';
-import { environment, mean, Report, significant } from './report.js';
+import { mean, significant } from './numbers.js';
+import { environment, Report } from './report.js';
 import { timeInTurn } from './timing.js';
 import { attendWays, indexWays, lookAll } from './ways.js';
 
