@@ -185,6 +185,7 @@ keysCommand(
 
 keysCommand('attention', 'attention step of one layer, dense and fast', [8192, 32_768, 131_072])
   .option('--layer <n>', 'layer whose keys to take', count, 9)
+  .option('--peers', 'also onnxruntime-web, and hnswlib-wasm in Chromium; from a checkout, after make tools-bench')
   .action(inRuntime(attentionStep));
 
 try {

@@ -3,6 +3,8 @@ import { pageSubject } from './page-subject.js';
 import { nativePeer } from './native.js';
 import { wllamaPeers } from './wllama.js';
 
+export { hnswTop } from './hnsw.js';
+export { onnxAttention } from './onnx.js';
 export { runtimeCommand } from './runtimes.js';
 export { pageSubject };
 

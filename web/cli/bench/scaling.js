@@ -101,7 +101,7 @@ async function measureHead(source, n, wasm) {
     }
     const ways = { ...attendWays(cache, queries), ...indexWays(cache, index, queries) };
     const looks = lookAll(ways, queries.length, headDim);
-    const times = timeInTurn(Object.fromEntries(Object.entries(ways).map(([name, { run }]) => [name, run])), queries.length);
+    const times = await timeInTurn(Object.fromEntries(Object.entries(ways).map(([name, { run }]) => [name, run])), queries.length);
     return {
       n,
       appendUs: { cache: (1000 * ms.cache) / n, index: (1000 * ms.index) / n },
