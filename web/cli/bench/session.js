@@ -43,16 +43,16 @@ export class Session {
   }
 
   /**
-   * Decodes tokens one by one and drops them. A round of hsr is compared with the dense one before it, if that was of the
-   * same tokens.
+   * Decodes tokens one by one and drops them. A round of another kind than dense is compared with the
+   * dense one before it, if that was of the same tokens.
    * @param {number[]} ids
-   * @param {'dense' | 'hsr'} mode
+   * @param {import('../../engine.js').Attention} attention
    * @returns {Round}
    */
-  round(ids, mode) {
+  round(ids, attention) {
     const context = /** @type {Context} */ (this.#context);
     const start = context.length;
-    context.setAttention(mode);
+    context.setAttention(attention);
     context.resetStats();
     /** @type {number[]} */
     const ms = [];
@@ -64,7 +64,7 @@ export class Session {
     });
     const { exactFraction } = context.stats();
     context.truncate(start);
-    if (mode === 'dense') {
+    if (attention === 'dense') {
       this.#reference = { start, ids, logits };
       return { ms };
     }
