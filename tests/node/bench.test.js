@@ -90,7 +90,7 @@ test('a round leaves the context as it was, and is compared with the dense one o
   const session = new Session(engine, 2100);
   await session.prefill(ids.slice(0, 2060), 'dense');
   const next = ids.slice(2060, 2064);
-  const few = /** @type {const} */ ({ r: 16, farField: false });
+  const few = /** @type {const} */ ({ strength: 'exact', r: 16 });
   const first = session.round(next, few);
   assert.deepEqual([first.ms.length, first.quality], [4, undefined]);
   session.round(next, 'dense');
