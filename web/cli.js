@@ -6,7 +6,7 @@ import { attentionStep } from './cli/bench/attention.js';
 import { decode } from './cli/bench/decode.js';
 import { prefill } from './cli/bench/prefill.js';
 import { quality } from './cli/bench/quality.js';
-import { inRuntime, PROCESSES, RUNTIMES } from './cli/bench/runtime.js';
+import { inRuntime, RUNTIMES } from './cli/bench/runtime.js';
 import { scaling } from './cli/bench/scaling.js';
 import { compare, generate } from './cli/generate.js';
 import { inspect, logits, perplexity, tokenize } from './cli/measure.js';
@@ -122,11 +122,10 @@ const bench = program.command('bench').description('speed, with the error beside
 /**
  * What all benches take.
  * @param {Command} command
- * @param {string[]} [runtimes] that it can run in
  */
-const benchOptions = (command, runtimes = PROCESSES) =>
+const benchOptions = (command) =>
   command
-    .addOption(new Option('--runtime <name>', 'where to run; from a checkout, after make tools-bench').choices(runtimes))
+    .addOption(new Option('--runtime <name>', 'where to run; from a checkout, after make tools-bench').choices(RUNTIMES))
     .option('--out <folder>', 'also write JSON, a Markdown table, and charts as SVG');
 
 /**
@@ -134,7 +133,7 @@ const benchOptions = (command, runtimes = PROCESSES) =>
  * @param {Command} command
  */
 const peerOptions = (command) =>
-  benchOptions(command, RUNTIMES)
+  benchOptions(command)
     .requiredOption('--file <path>', 'text to fill the context with')
     .option('--peers', 'also llama.cpp and wllama (in Chromium); from a checkout, after make tools-bench')
     .option('--wllama-contexts <list>', 'contexts that wllama takes part in; it reads about 10 tokens a second', counts, [512, 2048])
@@ -158,7 +157,7 @@ benchOptions(modelCommand('quality', 'time and error of many attention options o
   .requiredOption('--file <path>', 'text')
   .option('--eval-tokens <n>', 'tokens at the end that are decoded', count, 256)
   .option('--certified-tokens <n>', 'of them with certified attention, which is slow', count, 16)
-  .action(inRuntime(quality));
+  .action(inRuntime(quality, 'quality'));
 
 /**
  * A bench of attention alone.
@@ -181,12 +180,12 @@ keysCommand(
   Array.from({ length: 9 }, (_, i) => 2 ** (11 + i)),
 )
   .option('--layers <list>', 'layers whose keys to take', counts, [1, 9, 18, 26])
-  .action(inRuntime(scaling));
+  .action(inRuntime(scaling, 'scaling'));
 
 keysCommand('attention', 'attention step of one layer, dense and fast', [8192, 32_768, 131_072])
   .option('--layer <n>', 'layer whose keys to take', count, 9)
   .option('--peers', 'also onnxruntime-web, and hnswlib-wasm in Chromium; from a checkout, after make tools-bench')
-  .action(inRuntime(attentionStep));
+  .action(inRuntime(attentionStep, 'attention'));
 
 try {
   await program.parseAsync();

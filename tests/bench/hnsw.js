@@ -1,8 +1,7 @@
 /** hnswlib-wasm against our index, both in Chromium: time, recall, and the softmax mass of the keys that are found. */
-import { readFile } from 'node:fs/promises';
-
 import { openPage } from './browser.js';
 import { bundled } from './bundle.js';
+import { installedVersion } from './installed.js';
 
 /** @param {Float32Array} floats */
 const base64 = (floats) => Buffer.from(floats.buffer, floats.byteOffset, floats.byteLength).toString('base64');
@@ -13,8 +12,8 @@ const base64 = (floats) => Buffer.from(floats.buffer, floats.byteOffset, floats.
  * @returns {Promise<{version: string, results: import('../../web/cli/bench/top.js').Top[][]}>} per task
  */
 export async function hnswTop(tasks, { r, efs }) {
-  const { version } = JSON.parse(await readFile(new URL('node_modules/hnswlib-wasm/package.json', import.meta.url), 'utf8'));
-  const page = await openPage('chromium', '', await bundled('page-hnsw.js'));
+  const version = await installedVersion('hnswlib-wasm');
+  const page = await openPage('chromium', await bundled('page-hnsw.js'));
   try {
     const results = [];
     for (const { keys, queries, headDim } of tasks)

@@ -6,6 +6,7 @@ import { wllamaPeers } from './wllama.js';
 export { hnswTop } from './hnsw.js';
 export { onnxAttention } from './onnx.js';
 export { runtimeCommand } from './runtimes.js';
+export { benchInPage } from './whole-bench.js';
 export { pageSubject };
 
 /**

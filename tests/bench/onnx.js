@@ -2,8 +2,7 @@
  * The dense attention step by onnxruntime-web: MatMul, Softmax, MatMul, which is faster than its GroupQueryAttention operator.
  * Keys and values are constants of the model, so that a step copies the query alone, as none could with a cache that grows.
  */
-import { readFile } from 'node:fs/promises';
-
+import { installedVersion } from './installed.js';
 import { onnxModel } from './onnx-model.js';
 
 /**
@@ -12,9 +11,9 @@ import { onnxModel } from './onnx-model.js';
  * @returns {Promise<import('../../web/cli/bench/attention.js').DensePeer>}
  */
 export async function onnxAttention(source, n) {
-  const packageName = 'onnxruntime-web'; // installed in this folder alone, where types are not checked
-  const ort = await import(packageName);
-  const { version } = JSON.parse(await readFile(new URL('node_modules/onnxruntime-web/package.json', import.meta.url), 'utf8'));
+  const name = 'onnxruntime-web'; // in a variable, as it is not there where types are checked
+  const version = await installedVersion(name);
+  const ort = await import(name);
   ort.env.wasm.numThreads = 1;
   const { headDim, kvHeads } = source;
   const group = source.queries[0].length / headDim / kvHeads;
@@ -35,7 +34,7 @@ export async function onnxAttention(source, n) {
   const session = await ort.InferenceSession.create(model, { executionProviders: ['wasm'] });
   const scale = 1 / Math.sqrt(headDim);
   return {
-    name: 'onnxruntime-web',
+    name,
     version: `${version}, f32, 1 thread`,
     async run(query) {
       const q = new ort.Tensor(

@@ -1,20 +1,15 @@
-/** Our engine in a page: what page-subject.js calls. */
+/** Our engine in a page, where decoding and prefill are timed beside peers: what page-subject.js calls. */
 import { Session } from '../../web/cli/bench/session.js';
-import { Engine } from '../../web/engine.js';
+import { loadEngine } from './page-common.js';
 
 /** @type {Session} */
 let session;
 
 /** @type {any} */ (globalThis).bench = {
-  /** @param {string} model URL @param {import('../../web/engine.js').EngineOptions} options @param {number} capacity */
-  async load(model, options, capacity) {
-    const wasm = {
-      relaxed: new URL('/build/halfspace.relaxed.wasm', location.origin),
-      simd: new URL('/build/halfspace.simd.wasm', location.origin),
-    };
-    const engine = await Engine.load(new URL(model, location.origin), { ...options, wasm });
-    session = new Session(engine, capacity);
-    return engine.info.variant;
+  /** @param {import('../../web/cli/engine-options.js').ModelOptions} options model: URL @param {number} capacity */
+  async load(options, capacity) {
+    session = new Session(await loadEngine(options), capacity);
+    return session.engine.info.variant;
   },
   tokenize: (/** @type {string} */ text) => session.engine.tokenize(text),
   detokenize: (/** @type {number[]} */ ids) => session.engine.detokenize(ids),

@@ -1,6 +1,6 @@
 /** Top r keys of queries in a page, by hnswlib-wasm and by our index in turn: what hnsw.js calls. */
 import { HsrIndex } from '../../web/attention.js';
-import { mean } from '../../web/cli/bench/numbers.js';
+import { mean } from '../../web/cli/numbers.js';
 import { timeInTurn } from '../../web/cli/bench/timing.js';
 // @ts-expect-error the server has it
 import { loadHnswlib } from '/peers/hnswlib-wasm/dist/hnswlib.js';
@@ -8,10 +8,6 @@ import { loadHnswlib } from '/peers/hnswlib-wasm/dist/hnswlib.js';
 const OURS = 'HsrIndex.top';
 /** Of an index that is to find more than the library's default: neighbours of a key, and keys looked at while building. */
 const [NEIGHBOURS, BUILD_EF, SEED] = [32, 200, 100];
-const WASM = {
-  relaxed: new URL('/build/halfspace.relaxed.wasm', location.origin),
-  simd: new URL('/build/halfspace.simd.wasm', location.origin),
-};
 
 /** @param {string} base64 of f32 numbers @param {number} width @returns {Float32Array[]} rows */
 function rowsOf(base64, width) {
@@ -53,7 +49,7 @@ function qualityOf(found, weights, r) {
     const keys = rowsOf(keyText, headDim);
     const queries = rowsOf(queryText, headDim);
     let began = performance.now();
-    const index = await HsrIndex.create({ headDim, keys: new Float32Array(keys[0].buffer), wasm: { wasm: WASM } });
+    const index = await HsrIndex.create({ headDim, keys: new Float32Array(keys[0].buffer) });
     const ownMs = performance.now() - began;
     const library = await loadHnswlib();
     const hnsw = new library.HierarchicalNSW('ip', headDim, '');

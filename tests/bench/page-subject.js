@@ -1,23 +1,21 @@
 /** Our engine in a browser's page, for benches to drive from Node.js. */
-import { modelUrl, openPage } from './browser.js';
+import { openPage } from './browser.js';
 import { bundled } from './bundle.js';
 
 /**
- * @param {'chromium' | 'firefox'} browser
+ * @param {import('./browser.js').BrowserName} browser
  * @param {import('../../web/cli/common.js').ModelOptions} options
  * @param {number} capacity
  * @returns {Promise<import('../../web/cli/bench/subjects.js').Ours>}
  */
 export async function pageSubject(browser, options, capacity) {
-  const page = await openPage(browser, options.model, await bundled('page-engine.js'));
+  const page = await openPage(browser, await bundled('page-engine.js'), { model: options.model });
   try {
-    const { kv, variant, threads, ropeTheta, ropeScaling, ropeFactor } = options;
-    const rope = { theta: ropeTheta, scaling: ropeScaling, factor: ropeFactor };
     return {
       name: 'halfspace',
       most: capacity,
       about: { runtime: page.browser },
-      variant: await page.call('load', modelUrl(options.model), { kv, variant, threads, rope }, capacity),
+      variant: await page.call('load', { ...options, ...page.urls }, capacity),
       tokenize: (text) => page.call('tokenize', text),
       detokenize: (ids) => page.call('detokenize', ids),
       prefill: (ids, mode = 'dense') => page.call('prefill', ids, mode),

@@ -1,7 +1,8 @@
 /** Other runtimes of JavaScript than the one that runs. */
 import { access } from 'node:fs/promises';
 import { arch, platform } from 'node:process';
-import { fileURLToPath } from 'node:url';
+
+import { installedPath, notInstalled } from './installed.js';
 
 const bunArch = arch === 'arm64' ? 'aarch64' : arch;
 const denoLibrary = platform === 'linux' ? '-glibc' : '';
@@ -19,7 +20,9 @@ const COMMANDS = {
  */
 export async function runtimeCommand(runtime) {
   const [path, before] = COMMANDS[runtime];
-  const command = fileURLToPath(new URL(`node_modules/${path}`, import.meta.url));
-  await access(command);
+  const command = installedPath(path);
+  await access(command).catch((cause) => {
+    throw notInstalled(runtime, cause);
+  });
   return [command, ...before];
 }

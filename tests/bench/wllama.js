@@ -1,8 +1,8 @@
 /** wllama, llama.cpp in WebAssembly, in Chromium. Its API completes prompts; its own timings tell prompt from decoding. */
-import { readFile } from 'node:fs/promises';
-
-import { modelUrl, openPage } from './browser.js';
+import { badArgument } from '../../web/errors.js';
+import { openPage } from './browser.js';
 import { bundled } from './bundle.js';
+import { installedVersion } from './installed.js';
 
 const SPARE = 8;
 /** It takes text alone, whose end may become other tokens than ours. */
@@ -16,7 +16,7 @@ const OTHER_TOKENS = 4;
 function settingsOf(name) {
   if (name === 'default') return {};
   const parts = /^(fa-)?(f16|f32|q8)(?::(\d+))?$/.exec(name);
-  if (!parts) throw new Error(`wllama settings are default or like f32, fa-f16, fa-q8:2, not ${name}`);
+  if (!parts) throw badArgument('wllama-settings', `must be default or like f32, fa-f16, fa-q8:2, not ${name}`, name, 'default');
   const type = parts[2] === 'q8' ? 'q8_0' : parts[2];
   return { flash_attn: parts[1] !== undefined, cache_type_k: type, cache_type_v: type, n_threads: Number(parts[3] ?? 1) };
 }
@@ -30,12 +30,12 @@ function settingsOf(name) {
  */
 export async function wllamaPeers(model, settings, { most, round }, detokenize) {
   const all = settings.map((name) => ({ name, settings: settingsOf(name) }));
-  const { version } = JSON.parse(await readFile(new URL('node_modules/@wllama/wllama/package.json', import.meta.url), 'utf8'));
-  const page = await openPage('chromium', model, await bundled('page-wllama.js'));
+  const version = await installedVersion('@wllama/wllama');
+  const page = await openPage('chromium', await bundled('page-wllama.js'), { model });
   try {
     const peers = [];
     for (const { name, settings: given } of all) {
-      const { threads, llamaCpp } = await page.call('load', name, modelUrl(model), {
+      const { threads, llamaCpp } = await page.call('load', name, page.urls.model, {
         ...given,
         n_ctx: most + round + SPARE,
         n_gpu_layers: 0,

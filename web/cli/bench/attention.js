@@ -2,10 +2,10 @@
 import { attend, KvCache } from '../../attention.js';
 import { coreOf } from '../../attention/core.js';
 import { capture, hasModel } from '../capture.js';
+import { mean, percent, significant } from '../numbers.js';
 import { lineChart } from './chart.js';
 import { checkout } from './checkout.js';
 import { continued, gaussian, NOISE, provenance } from './keys.js';
-import { mean, percent, significant } from './numbers.js';
 import { environment, Report } from './report.js';
 import { relativeError, timeInTurn } from './timing.js';
 import { describeTop, topKeys } from './top.js';

@@ -1,9 +1,8 @@
 /** `bench decode`: time per token at several contexts, dense, hsr and peers in turn over the same tokens, with hsr's error. */
 import { checkInteger } from '../../checks.js';
-import { round } from '../common.js';
+import { mean, percent, round, significant } from '../numbers.js';
 import { lineChart } from './chart.js';
 import { perToken, ratioOf, spread, timesOf } from './ratios.js';
-import { mean, percent, significant } from './numbers.js';
 import { Report } from './report.js';
 import { withSubjects } from './subjects.js';
 

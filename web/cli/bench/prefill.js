@@ -1,8 +1,8 @@
 /** `bench prefill`: how fast prompts of several lengths are read, exactly, by Algorithm 2, and by peers, in turn. */
 import { checkInteger } from '../../checks.js';
+import { significant } from '../numbers.js';
 import { lineChart } from './chart.js';
 import { ratioOf, spread, timesOf } from './ratios.js';
-import { significant } from './numbers.js';
 import { Report } from './report.js';
 import { withSubjects } from './subjects.js';
 

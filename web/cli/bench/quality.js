@@ -3,8 +3,8 @@ import { Context, nextTurn } from '../../context.js';
 import { compareDistributions, logProbability } from '../../distributions.js';
 import { checkInteger } from '../../checks.js';
 import { badArgument } from '../../errors.js';
-import { loadEngine, medianAndMin, progress, readText, round } from '../common.js';
-import { percent, significant } from './numbers.js';
+import { loadEngine, progress, readText } from '../common.js';
+import { medianAndMin, percent, round, significant } from '../numbers.js';
 import { environment, Report } from './report.js';
 
 /**

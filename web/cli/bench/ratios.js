@@ -1,6 +1,5 @@
 /** Times of rounds in which several ways were taken in turn: their figures, and how they compare round by round. */
-import { medianAndMin } from '../common.js';
-import { mean, median, significant } from './numbers.js';
+import { mean, median, medianAndMin, significant } from '../numbers.js';
 
 /**
  * @typedef {{median: number, min: number}} Time ms

@@ -4,7 +4,12 @@ import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 
 import { printJson } from '../common.js';
-import { processName } from './runtime.js';
+
+/** This process. @returns {string} */
+function processName() {
+  const { bun, deno, node } = /** @type {Record<string, string | undefined>} */ (process.versions);
+  return bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`;
+}
 
 /**
  * Where figures come from.
@@ -23,6 +28,8 @@ export function environment(variant, { runtime = processName(), peers = [] } = {
 
 /** @typedef {ReturnType<typeof environment>} Environment */
 
+const SIMD = { simd: 'SIMD128', relaxed: 'relaxed SIMD' };
+
 /** Lines, tables and charts in the order they came. */
 export class Report {
   /** @type {{plain: string, markdown: string}[]} */
@@ -33,7 +40,7 @@ export class Report {
   /** @param {string} name of the files @param {Environment} environment */
   constructor(name, { variant, runtime, machine, peers }) {
     this.name = name;
-    this.text(`${variant} SIMD, one thread of ${machine.cores}, ${machine.cpu}, ${machine.platform} ${machine.arch}, ${runtime}`);
+    this.text(`${SIMD[variant]}, one thread of ${machine.cores}, ${machine.cpu}, ${machine.platform} ${machine.arch}, ${runtime}`);
     for (const { name: peer, ...about } of peers) this.text(`${peer}: ${Object.values(about).join(', ')}`);
   }
 

@@ -1,5 +1,5 @@
 /** Times of ways to do the same, taken in turn, and how far their outputs are from a reference. */
-import { median } from './numbers.js';
+import { median } from '../numbers.js';
 
 /** What a median needs at least. */
 const LEAST_MS = 50;

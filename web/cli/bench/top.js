@@ -1,6 +1,6 @@
 /** The r keys of the largest products, part of `bench attention`: our index against hnswlib-wasm, both in Chromium. */
+import { percent, significant } from '../numbers.js';
 import { checkout } from './checkout.js';
-import { percent, significant } from './numbers.js';
 
 const R = 64;
 /** Keys that hnswlib looks at. */
