@@ -165,11 +165,13 @@ test('bench scaling measures a model’s keys and Gaussian ones', async () => {
       assert.ok(ways['certified 0.1'].error <= 0.1);
       // Both find the 64 keys of the largest products, so attention to them is the same.
       assert.equal(ways['top 64'].error, ways.report.error);
-      assert.ok(ways.report.error > 0 && ways.report.error < 2);
+      // Dropping all other keys is far worse than a far field, and hopeless where attention is flat.
+      assert.ok(ways.report.error > 0.1 && ways.report.error < 20);
       assert.ok(ways['fast r=64'].error > 0 && ways['fast r=64'].error < ways['top 64'].error);
     }
     for (const exponent of Object.values(exponents)) assert.ok(Number.isFinite(exponent));
   }
+  assert.ok(sources[0].rows[0].ways.report.error < sources[1].rows[0].ways.report.error);
   assert.ok(sources[0].rows[0].ways.fast.error < 0.1);
 });
 
