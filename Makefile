@@ -8,7 +8,7 @@ DOCUMENT := demo/documents/alice.txt
 QUESTION := Who does Alice follow down the rabbit-hole?
 CLI := $(NODE) web/cli.js
 
-.PHONY: all wasm run demo test test-native test-node test-browser bench bench-quality bench-scaling bench-theory lint fmt clean help
+.PHONY: all wasm run demo test test-native certify test-node test-browser bench bench-quality bench-scaling bench-theory lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -32,6 +32,9 @@ test: test-native test-node test-browser ## every test
 
 test-native: tools-native ## C kernels against their references, with sanitizers
 	sh tests/native/run.sh
+
+certify: tools-native ## a million certified queries, each bound against the true error (takes minutes)
+	HS_QUERIES=1000000 HS_FLAGS="-O2 -march=native" sh tests/native/run.sh strengths
 
 test-node: wasm tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js

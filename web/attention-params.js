@@ -69,8 +69,8 @@ const RANGES = {
  *   estimated share on, 0..1, default 0.0001
  * @property {boolean | 'first' | 'second'} [farField] hsr: keys that are not evaluated act through their leaf's mean value;
  *   second order: the spread of a leaf's keys counts, first order: their centroid alone. Default second (true), exact: false
- * @property {number} [denseBelow] hsr: contexts of fewer keys are dense, default 1024
- * @property {number} [denseAbove] fast: dense where more than this share of the leaves would be opened, default 0.75; 1: never
+ * @property {number} [denseBelow] hsr: contexts of fewer keys are dense, default 2048
+ * @property {number} [denseAbove] fast: dense where more than this share of the leaves would be opened, default 0.85; 1: never
  * @property {'exact' | 'hsr'} [prefill] hsr, fast: how a block of queries, such as a prompt, is computed: by Algorithm 2 of the
  *   paper (arXiv 2410.10165), the default, or exactly
  * @property {number} [alpha] relu: power, 1 (default) to 8

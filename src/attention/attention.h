@@ -68,8 +68,8 @@ typedef struct {
 #define HS_VALUE_THETA 1e-4f
 #define HS_EPS 0.1f
 #define HS_EPS_LEAST 1e-4f
-#define HS_DENSE_ABOVE 0.75f /* from there on dense takes less time: `halfspace bench attention` */
-enum { HS_DENSE_BELOW = 1024,
+#define HS_DENSE_ABOVE 0.85f /* from there on dense takes less time */
+enum { HS_DENSE_BELOW = 2048,
        HS_ALPHA_MAX = 8 };
 
 /* HS_OK, or HS_ERR_ARGUMENT with the field, its value and its limit as error text. */

@@ -38,7 +38,7 @@ static void test_decode(void) {
                 append(&c, 2000, 97, 1);
                 float q[5 * 128];
                 random_queries(q, group * d);
-                hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 1 / sqrtf((float)d), .far_field = HS_FAR_SECOND, .dense_above = 1};
+                hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 1 / sqrtf((float)d), .far_field = HS_FAR_SECOND, .dense_above = 1, .dense_below = 1};
                 hs_attention_stats ignored = {0};
                 dense_error = fmax(dense_error, decode_error(&c.kv, q, group, &p, &ignored));
                 p.mode = HS_ATTENTION_HSR;
@@ -65,7 +65,7 @@ static void test_needles(void) {
         for (int j = 0; j < d; j++) c.k[(size_t)(300 + 500 * g) * (size_t)d + (size_t)j] = 1.5f * q[g * d + j];
     }
     append(&c, MAX_KEYS, 1, 1);
-    hs_attention_params p = {.mode = HS_ATTENTION_HSR, .scale = 0.125f, .far_field = HS_FAR_SECOND, .dense_above = 1};
+    hs_attention_params p = {.mode = HS_ATTENTION_HSR, .scale = 0.125f, .far_field = HS_FAR_SECOND, .dense_above = 1, .dense_below = 1};
     hs_attention_stats stats = {0}, dropped = {0};
     double with = decode_error(&c.kv, q, group, &p, &stats);
     ok(with < 0.01, "needles are reported: error %.1e", with);
@@ -83,7 +83,7 @@ static void test_cache_states(void) {
     int d = 64;
     float q[64], a[64], b[64];
     random_queries(q, d);
-    hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 0.125f, .far_field = HS_FAR_SECOND, .dense_above = 1};
+    hs_attention_params p = {.mode = HS_ATTENTION_DENSE, .scale = 0.125f, .far_field = HS_FAR_SECOND, .dense_above = 1, .dense_below = 1};
     hs_attention_stats stats = {0};
     void *scratch = malloc(hs_attention_scratch_bytes(d, 1, MAX_KEYS, HS_BATCH));
     cache c = new_cache(CLUSTERED, HS_KV_Q8, d, 1000, NULL);

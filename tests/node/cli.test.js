@@ -222,7 +222,7 @@ test('bench theory compares partition trees with theory and with the index', asy
     for (const { n, screened, refined, exact } of index.rows) assert.ok(screened <= n && refined <= n && exact >= reported && exact < 20);
   }
   assert.equal(notes.length, 5);
-  assert.match(notes[0], /^d = 2: work grows no faster than log n for .*; faster for .*cube face \(n\^0\.\d+\)/);
+  assert.match(notes[1], /^d = 3: work grows no faster than log n for ball .*, sphere \(n\^0\.\d+\); faster for cube face \(n\^0\.\d+\);/);
 });
 
 test('bad input is one line on stderr and status 1', async () => {

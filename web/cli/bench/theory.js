@@ -242,7 +242,7 @@ function printIndex({ d, theory: { fitted }, rows, growth }) {
   );
 }
 
-/** Whether the work of a query grows as theory has it, or more slowly. @param {TreeResult} tree */
+/** Whether the work of a query grows as theory has it, or more slowly; few sizes tell little. @param {TreeResult} tree */
 function isWithin({ theory: { fitted }, growth: { work } }) {
   return work.exponent <= fitted || work.rmsOfTheory <= work.rms;
 }
