@@ -8,7 +8,7 @@ DOCUMENT := demo/documents/alice.txt
 QUESTION := Who does Alice follow down the rabbit-hole?
 CLI := $(NODE) web/cli.js
 
-.PHONY: all wasm run demo test test-native certify test-node test-browser bench bench-quality bench-scaling lint fmt clean help
+.PHONY: all wasm run demo test test-native certify test-node test-browser bench bench-quality bench-scaling bench-theory lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -50,6 +50,9 @@ bench-quality: wasm tools-npm ## speed against error of many attention options, 
 
 bench-scaling: wasm tools-npm ## growth of time and memory with the number of keys, some 10 minutes
 	$(CLI) bench scaling --model "$$($(CLI) pull)" --file $(DOCUMENT)
+
+bench-theory: wasm tools-npm ## half-space reporting in low dimension against theory, half a minute
+	$(CLI) bench theory
 
 lint: tools-npm tools-native ## types, style, C warnings
 	npx tsc --noEmit
