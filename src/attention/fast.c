@@ -30,10 +30,12 @@ static hs_fast *begin(const hs_queries *q, int leaves, void *scratch) {
     hs_fast *t = scratch;
     lay_out(t, scratch, q->group, leaves);
     t->opened = 0;
-    t->squares.group = q->group;
-    t->squares.head_dim = q->head_dim;
+    t->queries.group = t->squares.group = q->group;
     for (int g = 0; g < q->group; g++) {
-        for (int i = 0; i < q->head_dim; i++) t->squares.rows[g][i] = q->rows[g][i] * q->rows[g][i];
+        float squares[HS_MAX_HEAD_DIM];
+        for (int i = 0; i < q->head_dim; i++) squares[i] = q->rows[g][i] * q->rows[g][i];
+        hs_widen(&t->queries, g, q->rows[g], q->head_dim);
+        hs_widen(&t->squares, g, squares, q->head_dim);
         t->far_mass[g] = 0;
         t->error[g] = 0;
     }

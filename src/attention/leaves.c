@@ -35,8 +35,8 @@ void hs_open_lone_leaves(const hs_kv *kv, int first, int n, float *deviation) {
 
 void hs_weigh_leaves(const hs_queries *q, const hs_leaves *l, const hs_attention_params *p, hs_fast *t) {
     size_t at = (size_t)l->first * (size_t)l->kv->head_dim;
-    hs_logits_rows_i8(q, l->kv->leaf_k + at, l->kv->leaf_k_scale + l->first, l->n, l->mass, t->stride);
-    hs_logits_rows_i8(&t->squares, l->kv->leaf_spread + at, l->kv->leaf_spread_scale + l->first, l->n, l->deviation, t->stride);
+    hs_wide_products(&t->queries, l->kv->leaf_k + at, l->kv->leaf_k_scale + l->first, l->n, l->mass, t->stride);
+    hs_wide_products(&t->squares, l->kv->leaf_spread + at, l->kv->leaf_spread_scale + l->first, l->n, l->deviation, t->stride);
     for (int g = 0; g < q->group; g++) {
         hs_estimate_leaves(l->mass + g * t->stride, l->deviation + g * t->stride, l->n, p);
         hs_open_lone_leaves(l->kv, l->first, l->n, l->deviation + g * t->stride);
