@@ -12,6 +12,7 @@
 #include "attention/interval.h"
 #include "attention/select.h"
 #include "base/f16.h"
+#include "hsr/rank.h"
 
 #include <math.h>
 #include <string.h>
@@ -64,7 +65,7 @@ static float nth(const hs_intervals *t, int r, float (*value)(const hs_intervals
     for (int i = 0; i < t->slots; i++) {
         if (t->logit[i] > -INFINITY && (!among || among(t, i))) t->copy[n++] = value(t, i);
     }
-    return n >= r ? hs_nth_largest(t->copy, n, r) : -INFINITY;
+    return n >= r ? hs_rth_largest(t->copy, n, r) : -INFINITY;
 }
 
 static float estimate(const hs_intervals *t, int slot) {
@@ -111,7 +112,7 @@ static void choose_largest(hs_intervals *t, int r) {
             if (t->refined[i] && t->logit[i] == least) t->copy[ties++] = negative_position(t, &span, i);
         }
     }
-    float last = hs_nth_largest(t->copy, ties, r - above);
+    float last = hs_rth_largest(t->copy, ties, r - above);
     for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
         for (int i = span.first; i < span.first + span.piece.end - span.piece.first; i++) t->chosen[i] |= t->refined[i] && t->logit[i] == least && negative_position(t, &span, i) >= last;
     }

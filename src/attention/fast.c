@@ -2,6 +2,7 @@
 #include "attention/fast.h"
 
 #include "attention/select.h"
+#include "hsr/rank.h"
 
 #include <math.h>
 #include <string.h>
@@ -64,7 +65,7 @@ static float report_threshold(const hs_attention_params *p, const hs_softmax *s,
     if (p->r == 0 && !(top_p > 0)) return (p->theta > 0 ? p->theta : HS_THETA) * t->total[g];
     if ((p->r > 0 && r <= 0) || n == 0) return INFINITY;
     memcpy(t->copy, t->screened + (size_t)g * (size_t)t->stride * HS_LEAF, (size_t)n * sizeof(float));
-    if (p->r > 0) return r < n ? hs_nth_largest(t->copy, n, r) : 0;
+    if (p->r > 0) return r < n ? hs_rth_largest(t->copy, n, r) : 0;
     return hs_mass_threshold(t->copy, n, (double)(top_p * t->total[g] - s->mass[g]));
 }
 

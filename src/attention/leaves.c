@@ -1,6 +1,7 @@
 /* Which leaves a fast step opens: every leaf's mass is estimated from its centroid and its spread. */
 #include "attention/fast.h"
 #include "attention/select.h"
+#include "hsr/rank.h"
 #include "kernels/vector.h"
 
 #include <math.h>
@@ -64,7 +65,7 @@ static float open_threshold(const hs_attention_params *p, const hs_softmax *s, i
     }
     if (p->r > 0) {
         for (int j = 0; j < t->leaves; j++) copy[j] = hs_leaf_reach(mass[j], deviation[j], p->far_field);
-        return fminf(least, hs_nth_largest(copy, t->leaves, leaves_for(p->r, t->leaves)));
+        return fminf(least, hs_rth_largest(copy, t->leaves, leaves_for(p->r, t->leaves)));
     }
     return least;
 }
