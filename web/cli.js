@@ -8,6 +8,7 @@ import { prefill } from './cli/bench/prefill.js';
 import { quality } from './cli/bench/quality.js';
 import { inRuntime, RUNTIMES } from './cli/bench/runtime.js';
 import { scaling } from './cli/bench/scaling.js';
+import { theory } from './cli/bench/theory.js';
 import { compare, generate } from './cli/generate.js';
 import { inspect, logits, perplexity, tokenize } from './cli/measure.js';
 import { pull } from './cli/pull.js';
@@ -35,16 +36,24 @@ const list = (text) => text.split(',');
 const program = new Command('halfspace').description('Long-context LLM decoding on the CPU').exitOverride();
 
 /**
+ * A command that runs WebAssembly.
+ * @param {Command} command
+ */
+function wasmOptions(command) {
+  return command
+    .addOption(new Option('--variant <build>', 'WebAssembly build').choices(['auto', 'relaxed', 'simd']).default('auto'))
+    .option('--json', 'print one JSON object on the last line');
+}
+
+/**
  * A command that may run a model.
  * @param {Command} command
  */
 function engineOptions(command) {
-  return command
-    .addOption(new Option('--variant <build>', 'WebAssembly build').choices(['auto', 'relaxed', 'simd']).default('auto'))
+  return wasmOptions(command)
     .option('--rope-theta <x>', 'RoPE base instead of the file’s', number)
     .addOption(new Option('--rope-scaling <type>', 'RoPE scaling instead of the file’s').choices(['none', 'linear', 'ntk', 'yarn']))
-    .option('--rope-factor <x>', 'factor of the RoPE scaling', number)
-    .option('--json', 'print one JSON object on the last line');
+    .option('--rope-factor <x>', 'factor of the RoPE scaling', number);
 }
 
 /**
@@ -186,6 +195,16 @@ keysCommand('attention', 'attention step of one layer, dense and fast', [8192, 3
   .option('--layer <n>', 'layer whose keys to take', count, 9)
   .option('--peers', 'also onnxruntime-web, and hnswlib-wasm in Chromium; from a checkout, after make tools-bench')
   .action(inRuntime(attentionStep, 'attention'));
+
+benchOptions(wasmOptions(bench.command('theory')))
+  .description('half-space reporting in 2 to 4 dimensions, where theory has it sublinear, and beyond')
+  .option(
+    '--sizes <list>',
+    'numbers of keys',
+    counts,
+    Array.from({ length: 9 }, (_, i) => 2 ** (8 + i)),
+  )
+  .action(inRuntime(theory, 'theory'));
 
 try {
   await program.parseAsync();

@@ -12,6 +12,7 @@
 #include "attention/interval.h"
 #include "attention/select.h"
 #include "base/f16.h"
+#include "hsr/rank.h"
 
 #include <math.h>
 #include <string.h>
@@ -64,7 +65,7 @@ static float nth(const hs_intervals *t, int r, float (*value)(const hs_intervals
     for (int i = 0; i < t->slots; i++) {
         if (t->logit[i] > -INFINITY && (!among || among(t, i))) t->copy[n++] = value(t, i);
     }
-    return n >= r ? hs_nth_largest(t->copy, n, r) : -INFINITY;
+    return n >= r ? hs_rth_largest(t->copy, n, r) : -INFINITY;
 }
 
 static float estimate(const hs_intervals *t, int slot) {
@@ -111,7 +112,7 @@ static void choose_largest(hs_intervals *t, int r) {
             if (t->refined[i] && t->logit[i] == least) t->copy[ties++] = negative_position(t, &span, i);
         }
     }
-    float last = hs_nth_largest(t->copy, ties, r - above);
+    float last = hs_rth_largest(t->copy, ties, r - above);
     for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
         for (int i = span.first; i < span.first + span.piece.end - span.piece.first; i++) t->chosen[i] |= t->refined[i] && t->logit[i] == least && negative_position(t, &span, i) >= last;
     }
@@ -326,9 +327,9 @@ static double evaluate_in_f64(hs_intervals *t, const float *q, hs_softmax *s, in
     return 1e-6 * (double)t->kv->v_norm;
 }
 
-/* Chooses more keys, and evaluates them better, until the bound is at most eps times the length of the output. */
+/* Chooses more keys, and evaluates them better, until the bound is at most eps times the longest value, or the output's length. */
 static double evaluate_to_eps(hs_intervals *t, const float *q, hs_softmax *s, int g) {
-    double eps = (double)(t->p->eps > 0 ? t->p->eps : HS_EPS), share = eps; /* a first guess: values lie about as far from the output as it is long */
+    double eps = (double)(t->p->eps > 0 ? t->p->eps : HS_EPS), share = eps; /* a first guess: values lie about as far from the output as they are long */
     int sharp = 0;
     refine_head(t, hs_max(HEAD_LEAST, t->visible / HEAD_PART));
     for (;;) {
@@ -337,12 +338,13 @@ static double evaluate_to_eps(hs_intervals *t, const float *q, hs_softmax *s, in
         choose_unsealed(t);
         if (sharp) sharpen_chosen(t, q);
         double bound = evaluate(t, &m, s, g), length = length_of(s->out + g * t->kv->head_dim, t->kv->head_dim) / (double)s->mass[g];
-        if (bound <= eps * length) return bound;
-        if (rounding_error(t, &m, (double)t->kv->v_norm + length) > 0.25 * eps * length) {
+        double allowed = eps * (t->p->eps_of == HS_EPS_OF_OUTPUT ? length : (double)t->kv->v_norm);
+        if (bound <= allowed) return bound;
+        if (rounding_error(t, &m, (double)t->kv->v_norm + length) > 0.25 * allowed) {
             if (sharp) return evaluate_in_f64(t, q, s, g);
             sharp = 1;
         } else {
-            share *= fmax(0.1, fmin(0.8, eps * length / bound));
+            share *= fmax(0.1, fmin(0.8, allowed / bound));
         }
     }
 }

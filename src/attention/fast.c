@@ -2,6 +2,7 @@
 #include "attention/fast.h"
 
 #include "attention/select.h"
+#include "hsr/rank.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,10 +31,12 @@ static hs_fast *begin(const hs_queries *q, int leaves, void *scratch) {
     hs_fast *t = scratch;
     lay_out(t, scratch, q->group, leaves);
     t->opened = 0;
-    t->squares.group = q->group;
-    t->squares.head_dim = q->head_dim;
+    t->queries.group = t->squares.group = q->group;
     for (int g = 0; g < q->group; g++) {
-        for (int i = 0; i < q->head_dim; i++) t->squares.rows[g][i] = q->rows[g][i] * q->rows[g][i];
+        float squares[HS_MAX_HEAD_DIM];
+        for (int i = 0; i < q->head_dim; i++) squares[i] = q->rows[g][i] * q->rows[g][i];
+        hs_widen(&t->queries, g, q->rows[g], q->head_dim);
+        hs_widen(&t->squares, g, squares, q->head_dim);
         t->far_mass[g] = 0;
         t->error[g] = 0;
     }
@@ -62,7 +65,7 @@ static float report_threshold(const hs_attention_params *p, const hs_softmax *s,
     if (p->r == 0 && !(top_p > 0)) return (p->theta > 0 ? p->theta : HS_THETA) * t->total[g];
     if ((p->r > 0 && r <= 0) || n == 0) return INFINITY;
     memcpy(t->copy, t->screened + (size_t)g * (size_t)t->stride * HS_LEAF, (size_t)n * sizeof(float));
-    if (p->r > 0) return r < n ? hs_nth_largest(t->copy, n, r) : 0;
+    if (p->r > 0) return r < n ? hs_rth_largest(t->copy, n, r) : 0;
     return hs_mass_threshold(t->copy, n, (double)(top_p * t->total[g] - s->mass[g]));
 }
 

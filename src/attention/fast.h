@@ -12,7 +12,8 @@ typedef struct {
 } hs_waiting;
 
 typedef struct {
-    hs_queries squares;      /* rows are squared: <squares, variance> is the variance of <q,k> */
+    hs_wide_rows queries;    /* for centroids */
+    hs_wide_rows squares;    /* of the queries: <squares, variance> is the variance of <q,k> */
     float *mass, *deviation; /* [group][stride] log of a leaf's estimated mass, later the far-field weight; deviation of its logits */
     float *screened;         /* [group][stride * HS_LEAF] logits, then weights, of opened leaves by slot */
     float *copy;             /* [stride * HS_LEAF] */

@@ -1,6 +1,7 @@
 /* Which leaves a fast step opens: every leaf's mass is estimated from its centroid and its spread. */
 #include "attention/fast.h"
 #include "attention/select.h"
+#include "hsr/rank.h"
 #include "kernels/vector.h"
 
 #include <math.h>
@@ -35,8 +36,8 @@ void hs_open_lone_leaves(const hs_kv *kv, int first, int n, float *deviation) {
 
 void hs_weigh_leaves(const hs_queries *q, const hs_leaves *l, const hs_attention_params *p, hs_fast *t) {
     size_t at = (size_t)l->first * (size_t)l->kv->head_dim;
-    hs_logits_rows_i8(q, l->kv->leaf_k + at, l->kv->leaf_k_scale + l->first, l->n, l->mass, t->stride);
-    hs_logits_rows_i8(&t->squares, l->kv->leaf_spread + at, l->kv->leaf_spread_scale + l->first, l->n, l->deviation, t->stride);
+    hs_wide_products(&t->queries, l->kv->leaf_k + at, l->kv->leaf_k_scale + l->first, l->n, l->mass, t->stride);
+    hs_wide_products(&t->squares, l->kv->leaf_spread + at, l->kv->leaf_spread_scale + l->first, l->n, l->deviation, t->stride);
     for (int g = 0; g < q->group; g++) {
         hs_estimate_leaves(l->mass + g * t->stride, l->deviation + g * t->stride, l->n, p);
         hs_open_lone_leaves(l->kv, l->first, l->n, l->deviation + g * t->stride);
@@ -64,7 +65,7 @@ static float open_threshold(const hs_attention_params *p, const hs_softmax *s, i
     }
     if (p->r > 0) {
         for (int j = 0; j < t->leaves; j++) copy[j] = hs_leaf_reach(mass[j], deviation[j], p->far_field);
-        return fminf(least, hs_nth_largest(copy, t->leaves, leaves_for(p->r, t->leaves)));
+        return fminf(least, hs_rth_largest(copy, t->leaves, leaves_for(p->r, t->leaves)));
     }
     return least;
 }

@@ -2,10 +2,11 @@
 import { attentionStep } from '../../web/cli/bench/attention.js';
 import { quality } from '../../web/cli/bench/quality.js';
 import { scaling } from '../../web/cli/bench/scaling.js';
+import { theory } from '../../web/cli/bench/theory.js';
 import { noted } from './page-report.js';
 
 /** @type {Record<string, (options: any) => Promise<void>>} */
-const BENCHES = { attention: attentionStep, quality, scaling };
+const BENCHES = { attention: attentionStep, quality, scaling, theory };
 
 /** @type {any} */ (globalThis).bench = {
   /** @param {string} name @param {object} options */

@@ -142,8 +142,9 @@ test('bench quality compares every configuration with dense', async () => {
   assert.ok(Math.abs(named('exact r=n^0.8').exact - 119 / 395.5) < 1e-3);
   assert.ok(named('exact r=64').kl > named('exact r=256').kl);
   assert.ok(named('fast theta=1e-3').kl < named('fast, no far field').kl);
-  const certified = named('certified');
-  assert.ok(certified.errorRelative > 0 && certified.errorRelative <= 0.1 && certified.kl < 0.02, JSON.stringify(certified));
+  for (const row of [named('certified eps=0.1'), named('certified eps=0.1 of')])
+    assert.ok(row.errorRelative > 0 && row.kl < 0.02, row.name);
+  assert.ok(named('certified eps=0.1 of').errorRelative <= 0.1);
   assert.equal(prefill.perplexityChange, named('prefill hsr').perplexityChange);
   assert.ok(Math.abs(prefill.perplexityChange) < 0.02);
 });
@@ -189,6 +190,44 @@ test('bench attention compares with dense f32', async () => {
   }
 });
 
+test('bench theory compares partition trees with theory and with the index', async () => {
+  const { trees, indexes, notes, reported } = await benchmark('theory', '--sizes', '4096,256,1024');
+  const sizes = (/** @type {{rows: {n: number}[]}} */ { rows }) => rows.map(({ n }) => n);
+  const kinds = ['ball', 'Gaussian', 'sphere', 'cube face'];
+  assert.equal(reported, 16);
+  assert.deepEqual(
+    trees.map((/** @type {{d: number, keys: string}} */ { d, keys }) => [d, keys]),
+    [2, 3, 4].flatMap((d) => kinds.map((keys) => [d, keys])),
+  );
+  for (const tree of trees) {
+    assert.deepEqual(sizes(tree), [256, 1024, 4096]);
+    assert.equal(tree.theory.power, tree.d === 4 ? 0.5 : 0);
+    assert.ok(tree.d === 4 ? tree.theory.fitted === 0.5 : tree.theory.fitted > 0.1 && tree.theory.fitted < 0.2);
+    for (const { n, nodes, keys, treeUs, scanUs } of tree.rows) {
+      assert.ok(nodes >= 3 && keys >= reported && keys <= n, `d ${tree.d}, ${tree.keys}: ${nodes} nodes, ${keys} keys of ${n}`);
+      assert.ok(treeUs > 0 && scanUs > 0);
+    }
+    assert.ok(tree.rows[2].keys < 4096 / 3);
+    const { exponent, rms, rmsOfTheory } = tree.growth.work;
+    assert.ok(exponent < (tree.keys === 'cube face' ? 0.9 : 0.55) && rms < 0.5 && rmsOfTheory < 0.5, JSON.stringify(tree.growth.work));
+  }
+  for (const [d, face] of trees.filter((/** @type {{keys: string}} */ { keys }) => keys === 'cube face').entries())
+    assert.ok(face.growth.work.exponent > trees[4 * d].growth.work.exponent + 0.1, 'a face of a cube is the hard case');
+  assert.deepEqual(
+    indexes.map((/** @type {{d: number, theory: {power: number}}} */ { d, theory }) => [d, theory.power]),
+    [
+      [16, 1 - 1 / 8],
+      [64, 1 - 1 / 32],
+    ],
+  );
+  for (const index of indexes) {
+    assert.deepEqual(sizes(index), [256, 1024, 4096]);
+    for (const { n, screened, refined, exact } of index.rows) assert.ok(screened <= n && refined <= n && exact >= reported && exact < 20);
+  }
+  assert.equal(notes.length, 5);
+  assert.match(notes[1], /^d = 3: work grows no faster than log n for ball .*, sphere \(n\^0\.\d+\); faster for cube face \(n\^0\.\d+\);/);
+});
+
 test('bad input is one line on stderr and status 1', async () => {
   const cases = [
     [['generate', '--model', '/nonexistent.gguf', '--prompt', 'a'], /cannot open/],
@@ -204,6 +243,8 @@ test('bad input is one line on stderr and status 1', async () => {
     [['bench', '--model', model], /--file/],
     [['bench', 'scaling', '--model', model], /file is missing/],
     [['bench', 'scaling', '--sizes', '100'], /sizes must be an integer from 128/],
+    [['bench', 'theory', '--sizes', '256'], /sizes must be two or more/],
+    [['bench', 'theory', '--sizes', '256,32'], /sizes must be an integer from 64/],
     [['bench', 'attention', '--file', BOOK, '--model', model, '--layer', '30', '--ctx', '10'], /layer must be an integer from 0 to 29/],
     [['bench', 'quality', '--file', BOOK, '--model', model, '--ctx', '10', '--eval-tokens', '9'], /eval-tokens must be/],
   ];

@@ -23,7 +23,7 @@ export function provenance(model, part, captured) {
 }
 
 /** @param {number} seed @returns {() => number} standard normal numbers */
-function normals(seed) {
+export function normals(seed) {
   const random = createRandom(seed);
   let spare = NaN;
   return () => {

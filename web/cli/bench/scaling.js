@@ -6,6 +6,7 @@ import { capture, hasModel } from '../capture.js';
 import { progress } from '../common.js';
 import { mean, round, significant } from '../numbers.js';
 import { lineChart } from './chart.js';
+import { fitPower } from './fit.js';
 import { continued, gaussian, NOISE, provenance } from './keys.js';
 import { environment, Report } from './report.js';
 import { timeInTurn } from './timing.js';
@@ -132,17 +133,15 @@ function meanRow(rows) {
 }
 
 /**
- * x of ms ~ n^x, by least squares of the logarithms.
+ * x of ms ~ n^x.
  * @param {Row[]} rows
  * @returns {Record<string, number | null>} null: one size alone
  */
 function exponents(rows) {
   return Object.fromEntries(
     Object.keys(rows[0].ways).map((name) => {
-      const points = rows.filter(({ ways }) => name in ways).map(({ n, ways }) => [Math.log2(n), Math.log2(ways[name].median)]);
-      const [x0, y0] = [mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))];
-      const [cross, square] = [mean(points.map(([x, y]) => (x - x0) * (y - y0))), mean(points.map(([x]) => (x - x0) ** 2))];
-      return [name, square > 0 ? round(cross / square, 3) : null];
+      const points = rows.filter(({ ways }) => name in ways).map(({ n, ways }) => ({ n, value: ways[name].median }));
+      return [name, points.length > 1 ? fitPower(points).exponent : null];
     }),
   );
 }
