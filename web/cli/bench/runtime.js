@@ -41,6 +41,7 @@ export const inRuntime = (action, page) => async (options) => {
   if (runtime === undefined || runtime === 'node' || isBrowser(runtime)) return action(options);
   const [command, ...before] = await (await checkout()).runtimeCommand(runtime);
   const child = spawn(command, [...before, ...process.argv.slice(1).filter(notRuntime)], { stdio: 'inherit' });
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => child.kill(signal));
   process.exitCode = await new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (code) => resolve(code ?? 1));
