@@ -41,7 +41,14 @@ export async function wllamaPeers(model, settings, { most, round }, detokenize) 
         n_gpu_layers: 0,
       });
       peers.push(
-        peer(page, name, most, `wllama ${version}, llama.cpp ${llamaCpp}, ${page.browser}`, `${name}, ${threads} thread(s)`, detokenize),
+        peer(
+          page,
+          name,
+          most,
+          `wllama ${version}, llama.cpp ${llamaCpp}, ${page.browser}`,
+          `${name}, CPU, ${threads} thread(s)`,
+          detokenize,
+        ),
       );
     }
     peers[0].close = page.close;

@@ -246,6 +246,8 @@ test('bad input is one line on stderr and status 1', async () => {
     [['bench', 'theory', '--sizes', '256'], /sizes must be two or more/],
     [['bench', 'theory', '--sizes', '256,32'], /sizes must be an integer from 64/],
     [['bench', 'attention', '--file', BOOK, '--model', model, '--layer', '30', '--ctx', '10'], /layer must be an integer from 0 to 29/],
+    [['bench', 'decode', '--file', BOOK, '--model', model, '--contexts', '90000'], /contexts need 90008 tokens/],
+    [['bench', 'attention', '--runtime', 'chromium', '--peers'], /do not run in chromium/],
     [['bench', 'quality', '--file', BOOK, '--model', model, '--ctx', '10', '--eval-tokens', '9'], /eval-tokens must be/],
   ];
   for (const [args, message] of cases) {
