@@ -10,7 +10,7 @@ export { benchInPage } from './whole-bench.js';
 export { pageSubject };
 
 /**
- * Peers that run the model, one thread each: native llama.cpp, and wllama in Chromium, whose prefill is so slow that it takes
+ * Peers that run the model, with as many threads as ours: native llama.cpp, and wllama in Chromium, whose prefill is so slow that it takes
  * part in some contexts only.
  * @param {import('../../web/cli/bench/subjects.js').SubjectOptions} options
  * @param {{longest: number, round: number}} need
@@ -19,10 +19,11 @@ export { pageSubject };
  */
 export async function modelPeers(options, { longest, round }, detokenize) {
   const most = Math.max(0, ...options.wllamaContexts.filter((n) => n <= longest));
-  const native = await nativePeer(options.model, longest + round);
+  const { threads = 1 } = options;
+  const native = await nativePeer(options.model, longest + round, threads);
   if (most === 0) return [native];
   try {
-    return [native, ...(await wllamaPeers(options.model, options.wllamaSettings, { most, round }, detokenize))];
+    return [native, ...(await wllamaPeers(options.model, options.wllamaSettings, { most, round, threads }, detokenize))];
   } catch (error) {
     await native.close();
     throw error;

@@ -8,19 +8,20 @@ const SPARE = 8;
 /**
  * @param {string} path of the model
  * @param {number} capacity tokens
+ * @param {number} threads
  * @returns {Promise<import('../../web/cli/bench/subjects.js').Subject>}
  */
-export async function nativePeer(path, capacity) {
+export async function nativePeer(path, capacity, threads) {
   const llama = await getLlama({ gpu: false, build: 'never', logLevel: /** @type {any} */ ('disabled') });
   const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 });
-  const context = await model.createContext({ contextSize: capacity + SPARE, threads: 1 });
+  const context = await model.createContext({ contextSize: capacity + SPARE, threads });
   const sequence = context.getSequence();
   return {
     name: 'llama.cpp',
     most: capacity,
     about: {
       version: `node-llama-cpp ${await getModuleVersion()}, llama.cpp ${llama.llamaCppRelease.release}`,
-      settings: 'KV f16, no flash attention, 1 thread',
+      settings: `KV f16, no flash attention, ${threads} thread(s)`,
     },
     async prefill(ids) {
       const began = performance.now();

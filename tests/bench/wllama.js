@@ -9,27 +9,28 @@ const SPARE = 8;
 const OTHER_TOKENS = 4;
 
 /**
- * `default`, or e.g. `f32`, `fa-f16`, `fa-q8:2`: flash attention where fa, type of the KV cache, threads where not 1.
+ * `default`, or e.g. `f32`, `fa-f16`, `fa-q8:2`: flash attention where fa, type of the KV cache, threads where not as ours.
  * @param {string} name
+ * @param {number} threads ours
  * @returns {object} parameters of loadModel()
  */
-function settingsOf(name) {
+function settingsOf(name, threads) {
   if (name === 'default') return {};
   const parts = /^(fa-)?(f16|f32|q8)(?::(\d+))?$/.exec(name);
   if (!parts) throw badArgument('wllama-settings', `must be default or like f32, fa-f16, fa-q8:2, not ${name}`, name, 'default');
   const type = parts[2] === 'q8' ? 'q8_0' : parts[2];
-  return { flash_attn: parts[1] !== undefined, cache_type_k: type, cache_type_v: type, n_threads: Number(parts[3] ?? 1) };
+  return { flash_attn: parts[1] !== undefined, cache_type_k: type, cache_type_v: type, n_threads: Number(parts[3] ?? threads) };
 }
 
 /**
  * @param {string} model path
  * @param {string[]} settings
- * @param {{most: number, round: number}} need tokens
+ * @param {{most: number, round: number, threads: number}} need tokens
  * @param {(ids: number[]) => Promise<string>} detokenize
  * @returns {Promise<import('../../web/cli/bench/subjects.js').Subject[]>} all in one page, which goes with the first one
  */
-export async function wllamaPeers(model, settings, { most, round }, detokenize) {
-  const all = settings.map((name) => ({ name, settings: settingsOf(name) }));
+export async function wllamaPeers(model, settings, { most, round, threads: ours }, detokenize) {
+  const all = settings.map((name) => ({ name, settings: settingsOf(name, ours) }));
   const version = await installedVersion('@wllama/wllama');
   const page = await openPage('chromium', await bundled('page-wllama.js'), { model });
   try {
