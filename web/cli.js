@@ -22,6 +22,9 @@ function number(text) {
 }
 
 /** @param {string} text */
+const threads = (text) => (text === 'auto' ? text : count(text));
+
+/** @param {string} text */
 const counts = (text) => text.split(',').map(count);
 
 const program = new Command('halfspace').description('Long-context LLM decoding on the CPU').exitOverride();
@@ -39,7 +42,7 @@ function modelCommand(name, description) {
     .option('--ctx <tokens>', 'context length', count)
     .addOption(new Option('--kv <type>', 'KV cache').choices(['q8', 'f32']).default('q8'))
     .addOption(new Option('--variant <build>', 'WebAssembly build').choices(['auto', 'relaxed', 'simd']).default('auto'))
-    .option('--threads <n>', 'threads', count, 1)
+    .option('--threads <n>', 'threads, or auto: one per processor, 4 at most', threads, 1)
     .option('--rope-theta <x>', 'RoPE base instead of the file’s', number)
     .addOption(new Option('--rope-scaling <type>', 'RoPE scaling instead of the file’s').choices(['none', 'linear', 'ntk', 'yarn']))
     .option('--rope-factor <x>', 'factor of the RoPE scaling', number)

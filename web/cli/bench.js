@@ -31,9 +31,9 @@ export async function bench(options) {
     if (!options.json) printRow(rows[rows.length - 1], rows.length === 1);
   }
   context.release();
-  const { variant, kv } = engine.info;
+  const { variant, threads, kv } = engine.info;
   engine.close();
-  if (options.json) printJson({ variant, threads: 1, kv, node: process.version, rows });
+  if (options.json) printJson({ variant, threads, kv, node: process.version, rows });
 }
 
 /**
