@@ -54,7 +54,8 @@ const unsupported = (value, why, cause) =>
 async function openWorker() {
   if (inNode) {
     const { Worker } = await import('node:worker_threads');
-    const worker = new Worker(new URL('./thread-worker.js', import.meta.url));
+    // Without the process's own options: some, as --input-type, are not for scripts of files.
+    const worker = new Worker(new URL('./thread-worker.js', import.meta.url), { execArgv: [] });
     return {
       listen: (/** @type {'message' | 'error' | 'exit'} */ type, /** @type {(value: any) => void} */ listener) =>
         void worker.on(type, listener),
