@@ -12,7 +12,7 @@ import { HalfspaceError } from '../errors.js';
  * @property {number} [ctx]
  * @property {'q8' | 'f32'} [kv]
  * @property {'auto' | 'relaxed' | 'simd'} [variant]
- * @property {number} [threads]
+ * @property {number | 'auto'} [threads]
  * @property {number} [ropeTheta]
  * @property {'none' | 'linear' | 'ntk' | 'yarn'} [ropeScaling]
  * @property {number} [ropeFactor]

@@ -33,9 +33,9 @@ export async function decode(options) {
     if (!options.json) printRow(rows[rows.length - 1], rows.length === 1);
   }
   context.release();
-  const { variant, kv } = engine.info;
+  const { variant, threads, kv } = engine.info;
   engine.close();
-  if (options.json) printJson({ ...environment(variant), kv, rows });
+  if (options.json) printJson({ ...environment(variant), threads, kv, rows });
 }
 
 /**
