@@ -7,8 +7,11 @@ C_HEADERS := $(sort $(shell find src wasm -name '*.h'))
 DOCUMENT := demo/documents/alice.txt
 QUESTION := Who does Alice follow down the rabbit-hole?
 CLI := $(NODE) web/cli.js
+# Of `make bench`: `make bench BENCHES=decode RUNTIME=bun`
+BENCHES := decode prefill attention quality scaling theory
+RUNTIME := node24
 
-.PHONY: all wasm run demo test test-native certify test-node test-browser bench bench-quality bench-scaling bench-theory lint fmt clean help
+.PHONY: all wasm run demo test test-native certify test-node test-browser bench lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -40,17 +43,13 @@ test-node: wasm tools-npm ## JavaScript, the engine on a real model, and native 
 test-browser: wasm tools-npm tools-browser ## the page in Chromium and Firefox
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/browser/*.test.js
 
-bench: wasm tools-npm ## speed and error at several contexts
-	$(CLI) bench --model "$$($(CLI) pull)" --file $(DOCUMENT)
-
-bench-quality: wasm tools-npm ## speed against error of many attention options, some 10 minutes
-	$(CLI) bench quality --model "$$($(CLI) pull)" --file $(DOCUMENT)
-
-bench-scaling: wasm tools-npm ## growth of time and memory with the number of keys, some 10 minutes
-	$(CLI) bench scaling --model "$$($(CLI) pull)" --file $(DOCUMENT)
-
-bench-theory: wasm tools-npm ## half-space reporting in low dimension against theory, half a minute
-	$(CLI) bench theory
+bench: wasm tools-npm tools-bench tools-browser ## benches, with peers where there are some; reports go to build/bench (an hour)
+	@set -e; for name in $(BENCHES); do \
+		case $$name in decode|prefill|attention) peers=--peers ;; *) peers= ;; esac; \
+		case $$name in theory) text= ;; *) text="--model $$($(CLI) pull) --file $(DOCUMENT)" ;; esac; \
+		echo "bench $$name" >&2; \
+		$(CLI) bench $$name $$text $$peers --runtime $(RUNTIME) --out $(BUILD)/bench; \
+	done
 
 lint: tools-npm tools-native ## types, style, C warnings
 	npx tsc --noEmit

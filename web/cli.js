@@ -4,7 +4,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 
 import { attentionStep } from './cli/bench/attention.js';
 import { decode } from './cli/bench/decode.js';
+import { prefill } from './cli/bench/prefill.js';
 import { quality } from './cli/bench/quality.js';
+import { inRuntime, RUNTIMES } from './cli/bench/runtime.js';
 import { scaling } from './cli/bench/scaling.js';
 import { theory } from './cli/bench/theory.js';
 import { compare, generate } from './cli/generate.js';
@@ -30,6 +32,9 @@ const threads = (text) => (text === 'auto' ? text : count(text));
 
 /** @param {string} text */
 const counts = (text) => text.split(',').map(count);
+
+/** @param {string} text */
+const list = (text) => text.split(',');
 
 const program = new Command('halfspace').description('Long-context LLM decoding on the CPU').exitOverride();
 
@@ -126,17 +131,45 @@ program
 
 const bench = program.command('bench').description('speed, with the error beside; decode where no other is named');
 
-modelCommand('decode', 'time per token, dense and hsr, interleaved, with the error beside', { parent: bench, isDefault: true })
-  .requiredOption('--file <path>', 'text to fill the context with')
-  .option('--contexts <list>', 'context lengths', counts, [512, 2048, 4096, 8000])
-  .option('--repeats <n>', 'decode steps per context', count, 16)
-  .action(decode);
+/**
+ * What all benches take.
+ * @param {Command} command
+ */
+const benchOptions = (command) =>
+  command
+    .addOption(new Option('--runtime <name>', 'where to run; from a checkout, after make tools-bench').choices(RUNTIMES))
+    .option('--out <folder>', 'also write JSON, a Markdown table, and charts as SVG');
 
-modelCommand('quality', 'time and error of many attention options over the same tokens', { parent: bench, ctx: 8100 })
+/**
+ * What benches take that compare with peers running the model.
+ * @param {Command} command
+ */
+const peerOptions = (command) =>
+  benchOptions(command)
+    .requiredOption('--file <path>', 'text to fill the context with')
+    .option('--peers', 'also llama.cpp and wllama (in Chromium); from a checkout, after make tools-bench')
+    .option('--wllama-contexts <list>', 'contexts that wllama takes part in; it reads about 10 tokens a second', counts, [512, 2048])
+    .option('--wllama-settings <list>', 'e.g. default, f32, fa-f16, fa-q8:2 (flash attention, KV cache, threads)', list, [
+      'default',
+      'f32',
+    ]);
+
+peerOptions(modelCommand('decode', 'time per token, dense and hsr, interleaved, with the error beside', { parent: bench, isDefault: true }))
+  .option('--contexts <list>', 'context lengths', counts, [512, 2048, 4096, 8000])
+  .option('--repeats <n>', 'rounds per context', count, 5)
+  .option('--tokens <n>', 'tokens that a round decodes', count, 8)
+  .action(inRuntime(decode));
+
+peerOptions(modelCommand('prefill', 'tokens read per second, exactly and by half-space reporting', { parent: bench }))
+  .option('--lengths <list>', 'lengths of the prompt', counts, [512, 8000])
+  .option('--repeats <n>', 'rounds per length', count, 3)
+  .action(inRuntime(prefill));
+
+benchOptions(modelCommand('quality', 'time and error of many attention options over the same tokens', { parent: bench, ctx: 8100 }))
   .requiredOption('--file <path>', 'text')
   .option('--eval-tokens <n>', 'tokens at the end that are decoded', count, 256)
   .option('--certified-tokens <n>', 'of them with certified attention, which is slow', count, 16)
-  .action(quality);
+  .action(inRuntime(quality, 'quality'));
 
 /**
  * A bench of attention alone.
@@ -145,7 +178,7 @@ modelCommand('quality', 'time and error of many attention options over the same 
  * @param {number[]} sizes
  */
 function keysCommand(name, description, sizes) {
-  return engineOptions(bench.command(name))
+  return benchOptions(engineOptions(bench.command(name)))
     .description(description)
     .option('--model <path or URL>', 'GGUF file whose keys to take, beside or instead of Gaussian ones')
     .option('--file <path>', 'text that the model reads')
@@ -159,13 +192,14 @@ keysCommand(
   Array.from({ length: 9 }, (_, i) => 2 ** (11 + i)),
 )
   .option('--layers <list>', 'layers whose keys to take', counts, [1, 9, 18, 26])
-  .action(scaling);
+  .action(inRuntime(scaling, 'scaling'));
 
 keysCommand('attention', 'attention step of one layer, dense and fast', [8192, 32_768, 131_072])
   .option('--layer <n>', 'layer whose keys to take', count, 9)
-  .action(attentionStep);
+  .option('--peers', 'also onnxruntime-web, and hnswlib-wasm in Chromium; from a checkout, after make tools-bench')
+  .action(inRuntime(attentionStep, 'attention'));
 
-wasmOptions(bench.command('theory'))
+benchOptions(wasmOptions(bench.command('theory')))
   .description('half-space reporting in 2 to 4 dimensions, where theory has it sublinear, and beyond')
   .option(
     '--sizes <list>',
@@ -173,7 +207,7 @@ wasmOptions(bench.command('theory'))
     counts,
     Array.from({ length: 9 }, (_, i) => 2 ** (8 + i)),
   )
-  .action(theory);
+  .action(inRuntime(theory, 'theory'));
 
 try {
   await program.parseAsync();

@@ -1,97 +1,122 @@
-/** `bench decode`: decode time at several contexts, dense and hsr step by step in turn on the same cache, and prefill speed. */
-import { Context } from '../../context.js';
-import { compareDistributions } from '../../distributions.js';
-import { HalfspaceError } from '../../errors.js';
-import { loadEngine, medianAndMin, printJson, progress, readText, round } from '../common.js';
-import { environment } from './report.js';
+/** `bench decode`: time per token at several contexts, dense, hsr and peers in turn over the same tokens, with hsr's error. */
+import { checkInteger } from '../../checks.js';
+import { mean, percent, round, significant } from '../numbers.js';
+import { lineChart } from './chart.js';
+import { perToken, ratioOf, spread, timesOf } from './ratios.js';
+import { Report } from './report.js';
+import { withSubjects } from './subjects.js';
 
-/** @param {import('../common.js').ModelOptions & {file: string, contexts: number[], repeats: number}} options */
+/**
+ * @typedef {import('./subjects.js').Subject} Subject
+ * @typedef {import('./subjects.js').Group} Group
+ * @typedef {import('./session.js').Quality} Quality
+ * @typedef {import('./ratios.js').Time} Time
+ * @typedef {import('./ratios.js').Ratio} Ratio
+ *
+ * @typedef {object} Row
+ * @property {number} context
+ * @property {number} prefillTokensPerSecond of what lies between the context before and this one, as the engine does by default
+ * @property {Time} dense per token: medians and least of rounds
+ * @property {Time} hsr
+ * @property {number} ratio dense / hsr, median over rounds
+ * @property {number} exactFraction hsr
+ * @property {number} kl hsr against dense
+ * @property {number} top1Agreement hsr with dense
+ * @property {Record<string, Time>} peers
+ * @property {Record<string, Ratio>} ratios what dense and each peer take of hsr's time
+ */
+
+/** @param {import('./subjects.js').SubjectOptions & {contexts: number[], tokens: number}} options */
 export async function decode(options) {
-  const text = await readText(options.file);
-  const engine = await loadEngine(options);
-  const ids = engine.tokenize(text);
-  const contexts = options.contexts.toSorted((a, b) => a - b);
-  const needed = (contexts.at(-1) ?? 0) + options.repeats;
-  if (contexts[0] < 1 || options.repeats < 1 || needed > ids.length) {
-    throw new HalfspaceError('bad-argument', `contexts need ${needed} tokens, the text has ${ids.length}`, {
-      field: 'contexts',
-      value: needed,
-      limit: ids.length,
-    });
-  }
-  const context = new Context(engine.wasm, engine.model, engine.config, { capacity: needed, kv: engine.kv });
-  const bar = progress('prefill', 'tokens');
-  const rows = [];
-  for (const n of contexts) {
-    const part = ids.slice(context.length, n);
-    context.setAttention('hsr'); // as the engine prefills by default
-    const start = performance.now();
-    await context.prefill(part, { logits: 'none', onBatch: bar.update });
-    bar.stop();
-    const prefillTokensPerSecond = round((part.length / (performance.now() - start)) * 1000, 1);
-    rows.push({ context: n, prefillTokensPerSecond, ...decodeInTurn(context, ids, n, options.repeats) });
-    if (!options.json) printRow(rows[rows.length - 1], rows.length === 1);
-  }
-  context.release();
-  const { variant, threads, kv } = engine.info;
-  engine.close();
-  if (options.json) printJson({ ...environment(variant), threads, kv, rows });
+  const contexts = options.contexts.map((n) => checkInteger('contexts', n, 1, 2 ** 20)).toSorted((a, b) => a - b);
+  const longest = checkInteger('contexts', contexts.at(-1), 1, 2 ** 20);
+  const tokens = checkInteger('tokens', options.tokens, 1, 1000);
+  await withSubjects(options, { longest, round: tokens }, async (group) => {
+    const rows = [];
+    for (const [i, n] of contexts.entries()) rows.push(await measure(group, i === 0 ? 0 : contexts[i - 1], n, tokens, options.repeats));
+    const { where } = group;
+    const report = new Report('decode', where);
+    describe(report, rows, tokens, options.repeats);
+    await report.publish({ ...where, kv: options.kv, tokens, repeats: options.repeats, rows }, options);
+  });
 }
 
 /**
- * @param {Context} context
- * @param {number[]} ids
+ * @param {Group} group
+ * @param {number} from tokens in every context
  * @param {number} n
+ * @param {number} tokens
  * @param {number} repeats
+ * @returns {Promise<Row>}
  */
-function decodeInTurn(context, ids, n, repeats) {
-  /** @type {Record<'dense' | 'hsr', number[]>} */
-  const times = { dense: [], hsr: [] };
-  let kl = 0;
-  let agree = 0;
-  let exact = 0;
+async function measure({ ours, peers, ids }, from, n, tokens, repeats) {
+  const rest = ids.slice(from, n);
+  const prefillMs = await ours.prefill(rest, 'hsr'); // as the engine prefills by default
+  const taking = peers.filter(({ most }) => n <= most);
+  for (const peer of taking) await peer.prefill(rest);
+  const next = ids.slice(n, n + tokens);
+  /** @type {Record<string, number[]>} */
+  const times = Object.fromEntries(['dense', 'hsr', ...taking.map(({ name }) => name)].map((name) => [name, []]));
+  /** @type {Quality[]} */
+  const qualities = [];
   for (let i = 0; i < repeats; i++) {
-    /** @type {Float32Array | undefined} */
-    let reference;
-    for (const mode of /** @type {const} */ (['dense', 'hsr'])) {
-      context.setAttention(mode);
-      context.resetStats();
-      const start = performance.now();
-      context.decode(ids[n + i]);
-      times[mode].push(performance.now() - start);
-      if (mode === 'dense') reference = context.logits().slice();
-      else exact += context.stats().exactFraction;
-      if (reference && mode === 'hsr') {
-        const compared = compareDistributions(reference, context.logits());
-        kl += compared.kl;
-        agree += compared.sameTop ? 1 : 0;
-      }
-      // The token stays in the cache as the sparse pass left it; the next one follows.
-      if (mode === 'dense') context.truncate(n + i);
-    }
+    times.dense.push(perToken(await ours.round(next, 'dense')));
+    const hsr = await ours.round(next, 'hsr');
+    times.hsr.push(perToken(hsr));
+    qualities.push(/** @type {Quality} */ (hsr.quality));
+    for (const peer of taking) times[peer.name].push(perToken(await peer.round(next)));
   }
-  const [dense, hsr] = [medianAndMin(times.dense), medianAndMin(times.hsr)];
+  const { dense, hsr, ...others } = timesOf(times);
+  const ratios = Object.fromEntries(
+    Object.entries(times)
+      .filter(([name]) => name !== 'hsr')
+      .map(([name, ms]) => [name, ratioOf(ms, times.hsr)]),
+  );
+  const over = (/** @type {keyof Quality} */ field, /** @type {number} */ digits) => round(mean(qualities.map((q) => q[field])), digits);
   return {
+    context: n,
+    prefillTokensPerSecond: round((1000 * rest.length) / prefillMs, 1),
     dense,
     hsr,
-    ratio: round(dense.median / hsr.median),
-    exactFraction: round(exact / repeats, 4),
-    kl: round(kl / repeats, 5),
-    top1Agreement: agree / repeats,
+    ratio: ratios.dense.median,
+    exactFraction: over('exactFraction', 4),
+    kl: over('kl', 5),
+    top1Agreement: over('top1Agreement', 4),
+    peers: others,
+    ratios,
   };
 }
 
-/** @param {{context: number, prefillTokensPerSecond: number, dense: {median: number}, hsr: {median: number}, ratio: number, exactFraction: number, kl: number}} row @param {boolean} first */
-function printRow(row, first) {
-  if (first) process.stdout.write('context  prefill tok/s  dense ms  hsr ms  dense/hsr  exact %       KL\n');
-  const cells = [
-    [row.context, 7],
-    [row.prefillTokensPerSecond, 15],
-    [row.dense.median, 10],
-    [row.hsr.median, 8],
-    [row.ratio, 11],
-    [round(100 * row.exactFraction), 9],
-    [row.kl, 9],
-  ];
-  process.stdout.write(`${cells.map(([value, width]) => String(value).padStart(width)).join('')}\n`);
+/** @param {Report} report @param {Row[]} rows @param {number} tokens @param {number} repeats */
+function describe(report, rows, tokens, repeats) {
+  report.text(
+    `ms per token: median and least of ${repeats} rounds of ${tokens} tokens, all in turn; ratio to hsr: median (least..most) of rounds`,
+  );
+  const lines = rows.flatMap((row) =>
+    Object.entries({ dense: row.dense, hsr: row.hsr, ...row.peers }).map(([name, time]) => ({ row, name, time })),
+  );
+  report.table(
+    ['context', 'decoding', 'median', 'min', 'time/hsr', 'tokens/s', 'exact %', 'KL', 'top-1 %'],
+    lines.map(({ row, name, time }) => [
+      row.context,
+      name,
+      time.median,
+      time.min,
+      spread(row.ratios[name]),
+      significant(1000 / time.median),
+      ...(name === 'hsr' ? [percent(row.exactFraction), row.kl, percent(row.top1Agreement, 1)] : ['', '', '']),
+    ]),
+  );
+  const names = [...new Set(lines.map(({ name }) => name))];
+  report.chart(
+    'Time per token',
+    lineChart(
+      'Time per token over the context',
+      { x: 'tokens in the context', y: 'ms per token' },
+      names.map((name) => ({
+        name,
+        points: lines.filter((line) => line.name === name).map(({ row, time }) => [row.context, time.median]),
+      })),
+    ),
+  );
 }

@@ -3,8 +3,9 @@ import { Context, nextTurn } from '../../context.js';
 import { compareDistributions, logProbability } from '../../distributions.js';
 import { checkInteger } from '../../checks.js';
 import { badArgument } from '../../errors.js';
-import { loadEngine, medianAndMin, printJson, progress, readText, round } from '../common.js';
-import { environment, percent, printEnvironment, printTable, significant } from './report.js';
+import { loadEngine, progress, readText } from '../common.js';
+import { medianAndMin, percent, round, significant } from '../numbers.js';
+import { environment, Report } from './report.js';
 
 /**
  * @typedef {import('../../attention-params.js').EngineAttention} EngineAttention
@@ -54,7 +55,7 @@ function configurations(n) {
   ];
 }
 
-/** @param {import('../common.js').ModelOptions & {file: string, ctx: number, evalTokens: number, certifiedTokens: number}} options */
+/** @param {import('../common.js').ModelOptions & {file: string, ctx: number, evalTokens: number, certifiedTokens: number, out?: string}} options */
 export async function quality(options) {
   const text = await readText(options.file);
   const engine = await loadEngine(options);
@@ -79,7 +80,7 @@ export async function quality(options) {
   await decodeInTurn(runs, ids.slice(prefix.length));
   const rows = runs.map(figures);
   const of = (/** @type {string} */ name) => /** @type {ReturnType<typeof figures>} */ (rows.find((row) => row.name === name));
-  const where = environment(engine.info.variant);
+  const where = environment(engine.info.variant, { threads: engine.info.threads });
   const result = {
     ...where,
     kv: engine.kv,
@@ -88,11 +89,9 @@ export async function quality(options) {
     prefill: { exactTokensPerSecond: exact.speed, hsrTokensPerSecond: hsr.speed, perplexityChange: of(HSR_PREFILL).perplexityChange },
   };
   engine.close();
-  if (options.json) printJson(result);
-  else {
-    printEnvironment(where);
-    printQuality(result, of(CERTIFIED));
-  }
+  const report = new Report('quality', where);
+  describe(report, result, of(CERTIFIED));
+  await report.publish(result, options);
 }
 
 /** @param {Engine} engine @param {number[]} ids @param {EngineAttention} attention */
@@ -173,14 +172,13 @@ function figures({ name, context, tokens, ms, loss, denseLoss, kl, agree }) {
 /** @typedef {ReturnType<typeof figures>} Figures */
 
 /**
+ * @param {Report} report
  * @param {{prefix: number, rows: Figures[], prefill: {exactTokensPerSecond: number, hsrTokensPerSecond: number, perplexityChange: number}}} result
  * @param {Figures} certified
  */
-function printQuality({ prefix, rows, prefill }, certified) {
-  process.stdout.write(
-    `The same tokens after ${prefix} others; KL, top token and perplexity against dense attention over as many tokens\n`,
-  );
-  printTable(
+function describe(report, { prefix, rows, prefill }, certified) {
+  report.text(`The same tokens after ${prefix} others; KL, top token and perplexity against dense attention over as many tokens`);
+  report.table(
     [
       'attention',
       'tokens',
@@ -212,11 +210,11 @@ function printQuality({ prefix, rows, prefill }, certified) {
       percent(row.fellBack, 1),
     ]),
   );
-  process.stdout.write(
+  report.text(
     `certified (${certified.tokens} tokens, it is slow): mean bound of the relative error ${certified.errorRelative}; ` +
       `refined after 4 bits ${percent(certified.refined)} % (target ${percent(TARGETS.refined)}), ` +
       `exact ${percent(certified.exact)} % (target ${percent(TARGETS.exact)})\n` +
       `prefill tokens/s: exact ${prefill.exactTokensPerSecond}, hsr ${prefill.hsrTokensPerSecond}; ` +
-      `perplexity after hsr against exact: ${percent(prefill.perplexityChange, 3)} % (target within ${percent(TARGETS.prefill)})\n`,
+      `perplexity after hsr against exact: ${percent(prefill.perplexityChange, 3)} % (target within ${percent(TARGETS.prefill)})`,
   );
 }

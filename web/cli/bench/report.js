@@ -1,90 +1,95 @@
-/** How benches report: where they ran, and tables. */
+/** How benches report: where they ran, tables and charts, on the terminal and in files. */
+import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
 
-import { round } from '../common.js';
+import { printJson } from '../common.js';
 
-/** Where figures come from. @param {'relaxed' | 'simd'} variant */
-export function environment(variant) {
+/** This process. @returns {string} */
+function processName() {
+  const { bun, deno, node } = /** @type {Record<string, string | undefined>} */ (process.versions);
+  return bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`;
+}
+
+/**
+ * Where figures come from.
+ * @param {'relaxed' | 'simd'} variant
+ * @param {{runtime?: string, peers?: Record<string, string>[], threads?: number}} [where] runtime: a page's browser; default this
+ *   process; threads: default one
+ */
+export function environment(variant, { runtime = processName(), peers = [], threads = 1 } = {}) {
   return {
     variant,
-    threads: 1,
-    node: process.version,
+    threads,
+    runtime,
     machine: { cpu: cpus()[0]?.model ?? 'unknown', cores: availableParallelism(), platform: process.platform, arch: process.arch },
+    peers,
   };
 }
 
-/** The same in one line. @param {ReturnType<typeof environment>} environment */
-export function printEnvironment({ variant, node, machine }) {
-  process.stdout.write(
-    `${variant} SIMD, one thread of ${machine.cores}, ${machine.cpu}, ${machine.platform} ${machine.arch}, Node ${node}\n`,
-  );
-}
+/** @typedef {ReturnType<typeof environment>} Environment */
 
-/**
- * The first column to the left, others to the right, each as wide as it needs to be.
- * @param {string[]} head
- * @param {(string | number)[][]} rows
- */
-export function printTable(head, rows) {
-  const lines = [head, ...rows.map((row) => row.map(String))];
-  const widths = head.map((_, i) => Math.max(...lines.map((line) => line[i].length)));
-  for (const line of lines) {
-    const cells = line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])));
-    process.stdout.write(`${cells.join('  ').trimEnd()}\n`);
+const SIMD = { simd: 'SIMD128', relaxed: 'relaxed SIMD' };
+
+/** Lines, tables and charts in the order they came. */
+export class Report {
+  /** @type {{plain: string, markdown: string}[]} */
+  #parts = [];
+  /** @type {{name: string, svg: string}[]} */
+  #charts = [];
+
+  /** @param {string} name of the files @param {Environment} environment */
+  constructor(name, { variant, threads, runtime, machine, peers }) {
+    this.name = name;
+    this.text(
+      `${SIMD[variant]}, ${threads === 1 ? 'one thread' : `${threads} threads`} of ${machine.cores}, ${machine.cpu}, ${machine.platform} ${machine.arch}, ${runtime}`,
+    );
+    for (const { name: peer, ...about } of peers) this.text(`${peer}: ${Object.values(about).join(', ')}`);
   }
-}
 
-/** @param {number} share @param {number} [digits] */
-export const percent = (share, digits = 2) => String(round(100 * share, digits));
+  /** @param {string} text of one or more lines */
+  text(text) {
+    this.#parts.push({ plain: text, markdown: `${text.trim().replaceAll('\n', '  \n').replaceAll('*', '\\*')}\n` });
+  }
 
-/** Times and errors span orders of magnitude. @param {number} x @param {number} [digits] */
-export const significant = (x, digits = 3) => Number(x.toPrecision(digits));
+  /**
+   * The first column to the left, others to the right, each as wide as it needs to be.
+   * @param {string[]} head
+   * @param {(string | number)[][]} rows
+   */
+  table(head, rows) {
+    const lines = [head, ...rows.map((row) => row.map(String))];
+    const widths = head.map((_, i) => Math.max(...lines.map((line) => line[i].length)));
+    const aligned = lines.map((line) => line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))));
+    const ruler = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(Math.max(1, width - 1))}:`));
+    const bars = [aligned[0], ruler, ...aligned.slice(1)].map((cells) => `| ${cells.join(' | ')} |`);
+    this.#parts.push({ plain: aligned.map((cells) => cells.join('  ').trimEnd()).join('\n'), markdown: `${bars.join('\n')}\n` });
+  }
 
-/** @param {number[]} values */
-export const mean = (values) => values.reduce((sum, x) => sum + x, 0) / values.length;
+  /**
+   * Goes into files alone.
+   * @param {string} title
+   * @param {string} svg
+   */
+  chart(title, svg) {
+    const name = `${this.name}${this.#charts.length > 0 ? `-${this.#charts.length + 1}` : ''}.svg`;
+    this.#charts.push({ name, svg });
+    this.#parts.push({ plain: '', markdown: `![${title}](${name})\n` });
+  }
 
-/** @param {number[]} values */
-export function median(values) {
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
-}
-
-/**
- * a and b of the line a + b x that fits y best, by least squares.
- * @param {{x: number, y: number, weight: number}[]} points
- * @returns {{a: number, b: number}} NaN where all are at one x
- */
-function line(points) {
-  const total = points.reduce((sum, { weight }) => sum + weight, 0);
-  const over = (/** @type {(point: {x: number, y: number}) => number} */ pick) =>
-    points.reduce((sum, point) => sum + point.weight * pick(point), 0) / total;
-  const [x0, y0] = [over(({ x }) => x), over(({ y }) => y)];
-  const [cross, square] = [over(({ x, y }) => (x - x0) * (y - y0)), over(({ x }) => (x - x0) ** 2)];
-  const b = cross / square;
-  return { a: y0 - b * x0, b };
-}
-
-/** @typedef {{n: number, value: number}} Point a value above 0, measured with n keys */
-
-/** @param {Point[]} points @param {(n: number) => number} model root of the mean square of its relative errors */
-const relativeRms = (points, model) => Math.sqrt(mean(points.map(({ n, value }) => (model(n) / value - 1) ** 2)));
-
-/**
- * The power of n that fits best, by least squares of the logarithms.
- * @param {Point[]} points
- * @returns {{exponent: number, rms: number}} NaN with fewer than two sizes
- */
-export function fitPower(points) {
-  const fit = line(points.map(({ n, value }) => ({ x: Math.log(n), y: Math.log(value), weight: 1 })));
-  return { exponent: round(fit.b, 3), rms: relativeRms(points, (n) => Math.exp(fit.a) * n ** fit.b) };
-}
-
-/**
- * How well a + b curve(n) fits, with the a and b of the least relative errors.
- * @param {Point[]} points
- * @param {(n: number) => number} curve
- * @returns {number} root of their mean square; NaN with fewer than two sizes
- */
-export function fitCurve(points, curve) {
-  const fit = line(points.map(({ n, value }) => ({ x: curve(n), y: value, weight: 1 / value ** 2 })));
-  return relativeRms(points, (n) => fit.a + fit.b * curve(n));
+  /**
+   * To stdout, and to files where a folder is given.
+   * @param {object} result the same as data
+   * @param {{json?: boolean, out?: string}} options
+   */
+  async publish(result, { json, out }) {
+    const plain = this.#parts.map((part) => part.plain).filter((part) => part !== '');
+    if (json) printJson(result);
+    else process.stdout.write(`${plain.join('\n')}\n`);
+    if (out === undefined) return;
+    await mkdir(out, { recursive: true });
+    await writeFile(join(out, `${this.name}.json`), `${JSON.stringify(result, null, 1)}\n`);
+    await writeFile(join(out, `${this.name}.md`), `# bench ${this.name}\n\n${this.#parts.map((part) => part.markdown).join('\n')}`);
+    for (const { name, svg } of this.#charts) await writeFile(join(out, name), svg);
+  }
 }

@@ -3,9 +3,12 @@ import { HsrIndex, KvCache } from '../../attention.js';
 import { coreOf } from '../../attention/core.js';
 import { checkInteger } from '../../checks.js';
 import { capture, hasModel } from '../capture.js';
-import { printJson, progress, round } from '../common.js';
+import { progress } from '../common.js';
+import { mean, round, significant } from '../numbers.js';
+import { lineChart } from './chart.js';
+import { fitPower } from './fit.js';
 import { continued, gaussian, NOISE, provenance } from './keys.js';
-import { environment, fitPower, mean, printEnvironment, printTable, significant } from './report.js';
+import { environment, Report } from './report.js';
 import { timeInTurn } from './timing.js';
 import { attendWays, indexWays, lookAll } from './ways.js';
 
@@ -22,7 +25,7 @@ const MOST_SIZE = 2 ** 21;
  *   bytesPerKeyLong: {cache: number, index: number}, ways: Record<string, Figure>}} Row
  */
 
-/** @param {import('../common.js').ModelOptions & {file?: string, ctx: number, sizes: number[], layers: number[]}} options model: optional */
+/** @param {import('../common.js').ModelOptions & {file?: string, ctx: number, sizes: number[], layers: number[], out?: string}} options model: optional */
 export async function scaling(options) {
   const sizes = options.sizes.map((n) => checkInteger('sizes', n, LEAST_SIZE, MOST_SIZE)).toSorted((a, b) => a - b);
   const wasm = { variant: options.variant };
@@ -32,7 +35,7 @@ export async function scaling(options) {
     ...(await realSources(options)),
     { name: 'Gaussian keys', heads: [gaussian({ headDim: HEAD_DIM, kvHeads: 1, group: 1, steps: STEPS })] },
   ];
-  if (!options.json) printEnvironment(where);
+  const report = new Report('scaling', where);
   // The first calls run code that is not optimised yet.
   await measureHead(sources[0].heads[0], sizes[0], wasm);
   const results = [];
@@ -40,9 +43,9 @@ export async function scaling(options) {
     const rows = await measureSizes(heads, sizes, wasm);
     const result = { name, queryHeads: heads[0].queries[0].length / heads[0].headDim, rows, exponents: exponents(rows) };
     results.push(result);
-    if (!options.json) printSource(result);
+    describe(report, result);
   }
-  if (options.json) printJson({ ...where, captured: hasModel(options) ? options.ctx : 0, noise: NOISE, sources: results });
+  await report.publish({ ...where, captured: hasModel(options) ? options.ctx : 0, noise: NOISE, sources: results }, options);
 }
 
 /**
@@ -99,7 +102,7 @@ async function measureHead(source, n, wasm) {
     }
     const ways = { ...attendWays(cache, queries), ...indexWays(cache, index, queries) };
     const looks = lookAll(ways, queries.length, headDim);
-    const times = timeInTurn(Object.fromEntries(Object.entries(ways).map(([name, { run }]) => [name, run])), queries.length);
+    const times = await timeInTurn(Object.fromEntries(Object.entries(ways).map(([name, { run }]) => [name, run])), queries.length);
     return {
       n,
       appendUs: { cache: (1000 * ms.cache) / n, index: (1000 * ms.index) / n },
@@ -143,15 +146,15 @@ function exponents(rows) {
   );
 }
 
-/** @param {{name: string, queryHeads: number, rows: Row[], exponents: Record<string, number | null>}} result */
-function printSource({ name, queryHeads, rows, exponents: fitted }) {
-  process.stdout.write(
-    `\n${name}\n${queryHeads} query head(s) of one KV head per step: ms (error of the output against dense, %); * mostly dense, as that was cheaper\n`,
+/** @param {Report} report @param {{name: string, queryHeads: number, rows: Row[], exponents: Record<string, number | null>}} result */
+function describe(report, { name, queryHeads, rows, exponents: fitted }) {
+  report.text(
+    `\n${name}\n${queryHeads} query head(s) of one KV head per step: ms (error of the output against dense, %); * mostly dense, as that was cheaper`,
   );
   const names = Object.keys(rows[0].ways);
   const cell = (/** @type {Figure | undefined} */ figure) =>
     figure ? `${significant(figure.median)}${figure.denseFraction > 0.5 ? '*' : ''} (${significant(100 * figure.error, 2)})` : '-';
-  printTable(
+  report.table(
     ['keys', ...names],
     [
       ...rows.map(({ n, ways }) => [n, ...names.map((way) => cell(ways[way]))]),
@@ -159,8 +162,8 @@ function printSource({ name, queryHeads, rows, exponents: fitted }) {
     ],
   );
   const { cache, index } = rows[0].bytesPerKeyLong;
-  process.stdout.write(`\nbytes per key with room to grow and scratch; in a long cache ${cache}, index ${index}\n`);
-  printTable(
+  report.text(`\nbytes per key with room to grow and scratch; in a long cache ${cache}, index ${index}`);
+  report.table(
     ['keys', 'append us/key cache', 'index', 'bytes/key cache', 'index'],
     rows.map(({ n, appendUs, bytesPerKey }) => [
       n,
@@ -169,5 +172,16 @@ function printSource({ name, queryHeads, rows, exponents: fitted }) {
       round(bytesPerKey.cache, 1),
       round(bytesPerKey.index, 1),
     ]),
+  );
+  report.chart(
+    name,
+    lineChart(
+      `Time of a step over the number of keys: ${name.split(':')[0]}`,
+      { x: 'keys', y: 'ms per step' },
+      names.map((way) => ({
+        name: way,
+        points: rows.filter(({ ways }) => way in ways).map(({ n, ways }) => [n, ways[way].median]),
+      })),
+    ),
   );
 }

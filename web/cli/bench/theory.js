@@ -3,9 +3,11 @@ import { HsrIndex, PartitionTree } from '../../attention.js';
 import { coreOf } from '../../attention/core.js';
 import { checkInteger } from '../../checks.js';
 import { badArgument } from '../../errors.js';
-import { printJson, progress } from '../common.js';
+import { progress } from '../common.js';
+import { mean, percent, significant } from '../numbers.js';
+import { fitCurve, fitPower } from './fit.js';
 import { gaussianKeys, POINTS, randomQueries } from './points.js';
-import { environment, fitCurve, fitPower, mean, percent, printEnvironment, printTable, significant } from './report.js';
+import { environment, Report } from './report.js';
 import { timeInTurn } from './timing.js';
 
 const TREE_DIMS = [2, 3, 4];
@@ -28,7 +30,7 @@ const MOST_SIZE = 2 ** 20;
  * @typedef {{d: number, theory: Theory, rows: IndexRow[], growth: Record<'work' | 'index' | 'brute', Growth>}} IndexResult
  */
 
-/** @param {{variant: 'auto' | 'relaxed' | 'simd', json?: boolean, sizes: number[]}} options */
+/** @param {{variant: 'auto' | 'relaxed' | 'simd', json?: boolean, out?: string, sizes: number[]}} options */
 export async function theory(options) {
   const given = options.sizes.map((n) => checkInteger('sizes', n, LEAST_SIZE, MOST_SIZE));
   const sizes = [...new Set(given)].sort((a, b) => a - b);
@@ -63,17 +65,18 @@ export async function theory(options) {
   }
   bar.stop();
   const notes = [...TREE_DIMS.map((d) => treeNote(trees.filter((tree) => tree.d === d))), ...indexes.map(indexNote)];
-  if (options.json) {
-    printJson({ ...where, reported: REPORTED, queries: QUERIES, trees, indexes, notes });
-    return;
-  }
-  printEnvironment(where);
-  process.stdout.write(`reports of ${REPORTED} keys, ${QUERIES} queries\n`);
-  for (const d of TREE_DIMS) printTrees(trees.filter((tree) => tree.d === d));
-  for (const index of indexes) printIndex(index);
-  process.stdout.write(
-    `\nWhere theory and practice part, by the exponent of n or, where it fits better, a + b times the bound\n${notes.map((note) => `- ${note}\n`).join('')}`,
+  const report = new Report('theory', where);
+  report.text(`reports of ${REPORTED} keys, ${QUERIES} queries`);
+  for (const d of TREE_DIMS)
+    describeTrees(
+      report,
+      trees.filter((tree) => tree.d === d),
+    );
+  for (const index of indexes) describeIndex(report, index);
+  report.text(
+    `\nWhere theory and practice part, by the exponent of n or, where it fits better, a + b times the bound\n${notes.map((note) => `- ${note}`).join('\n')}`,
   );
+  await report.publish({ ...where, reported: REPORTED, queries: QUERIES, trees, indexes, notes }, options);
 }
 
 /** @param {TreeRow} row */
@@ -129,7 +132,7 @@ async function measureTree(points, n, d, wasm) {
       if (!same) throw new Error(`a tree of ${n} ${points.name} keys in ${d} dimensions reports others than a scan`);
       return stats;
     });
-    const times = timeInTurn(ways, queries.length);
+    const times = await timeInTurn(ways, queries.length);
     return {
       n,
       nodes: significant(mean(looks.map(({ nodesVisited }) => nodesVisited)), 4),
@@ -176,7 +179,7 @@ async function measureIndex(n, d, wasm) {
     };
     const looks = queries.map((_, i) => ways.index(i).stats);
     const over = (/** @type {(stats: typeof looks[0]) => number} */ pick) => significant(mean(looks.map(pick)), 4);
-    const times = timeInTurn(ways, queries.length);
+    const times = await timeInTurn(ways, queries.length);
     return {
       n,
       leaves: over(({ leavesBounded }) => leavesBounded),
@@ -194,16 +197,16 @@ async function measureIndex(n, d, wasm) {
 /** @param {number} d */
 const boundName = (d) => (powerOf(d) === 0 ? 'log n' : `n^(1 - 1/${Math.floor(d / 2)})`);
 
-/** @param {TreeResult[]} trees of one dimension */
-function printTrees(trees) {
+/** @param {Report} report @param {TreeResult[]} trees of one dimension */
+function describeTrees(report, trees) {
   const [{ d, rows, growth }] = trees;
-  process.stdout.write(`\nd = ${d}, partition tree: nodes + keys looked at (us); a scan looks at every key (us, in JavaScript)\n`);
+  report.text(`\nd = ${d}, partition tree: nodes + keys looked at (us); a scan looks at every key (us, in JavaScript)`);
   const fits = (/** @type {string} */ name, /** @type {(tree: TreeResult) => number | string} */ pick, scanned = '') => [
     name,
     ...trees.map((tree) => pick(tree)),
     scanned,
   ];
-  printTable(
+  report.table(
     ['keys', ...trees.map(({ keys }) => keys), 'scan'],
     [
       ...rows.map(({ n, scanUs }, i) => [
@@ -220,10 +223,10 @@ function printTrees(trees) {
   );
 }
 
-/** @param {IndexResult} result */
-function printIndex({ d, theory: { fitted }, rows, growth }) {
-  process.stdout.write(`\nd = ${d}, HsrIndex, Gaussian keys: work of a query; brute force looks at every key in 8 bits\n`);
-  printTable(
+/** @param {Report} report @param {IndexResult} result */
+function describeIndex(report, { d, theory: { fitted }, rows, growth }) {
+  report.text(`\nd = ${d}, HsrIndex, Gaussian keys: work of a query; brute force looks at every key in 8 bits`);
+  report.table(
     ['keys', 'leaves bounded', 'screened', 'refined', 'exact', 'products', 'us', 'brute force us'],
     [
       ...rows.map((row) => [

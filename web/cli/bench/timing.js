@@ -1,5 +1,5 @@
 /** Times of ways to do the same, taken in turn, and how far their outputs are from a reference. */
-import { median } from './report.js';
+import { median } from '../numbers.js';
 
 /** What a median needs at least. */
 const LEAST_MS = 50;
@@ -7,18 +7,19 @@ const LEAST_PASSES = 3;
 
 /**
  * Every step is done in each way before the next one, so that a machine that slows down slows all of them. What is fast goes
- * on until it has taken LEAST_MS.
+ * on until it has taken LEAST_MS. Promises are waited for.
  * @param {Record<string, (step: number) => unknown>} ways
  * @param {number} steps
- * @returns {Record<string, {median: number, min: number, calls: number}>} milliseconds
+ * @returns {Promise<Record<string, {median: number, min: number, calls: number}>>} milliseconds
  */
-export function timeInTurn(ways, steps) {
+export async function timeInTurn(ways, steps) {
   const all = Object.entries(ways).map(([name, run]) => ({ name, run, ms: /** @type {number[]} */ ([]), taken: 0 }));
   for (let left = all, pass = 1; left.length > 0; pass++) {
     for (let step = 0; step < steps; step++) {
       for (const way of left) {
         const began = performance.now();
-        way.run(step);
+        const result = way.run(step);
+        if (result instanceof Promise) await result;
         const ms = performance.now() - began;
         way.ms.push(ms);
         way.taken += ms;

@@ -1,6 +1,6 @@
 /** Ways to answer a query that are measured: attention of one KV head in several forms, and the index alone. */
 import { attend } from '../../attention.js';
-import { mean } from './report.js';
+import { mean } from '../numbers.js';
 import { relativeError } from './timing.js';
 
 const R = 64;
