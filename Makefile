@@ -15,13 +15,11 @@ RUNTIME := node24
 
 all: wasm ## build all WebAssembly variants (default)
 
-wasm: $(BUILD)/halfspace.simd.wasm $(BUILD)/halfspace.relaxed.wasm
+# <name>.threads: the same for a shared memory and several threads.
+wasm: $(foreach variant,simd relaxed simd.threads relaxed.threads,$(BUILD)/halfspace.$(variant).wasm)
 
-$(BUILD)/halfspace.simd.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
-	sh wasm/build.sh simd $@ $(C_SOURCES)
-
-$(BUILD)/halfspace.relaxed.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
-	sh wasm/build.sh relaxed $@ $(C_SOURCES)
+$(BUILD)/halfspace.%.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
+	sh wasm/build.sh $* $@ $(C_SOURCES)
 
 run: wasm tools-npm ## answer a question about a long document, dense and hsr side by side
 	$(CLI) compare --model "$$($(CLI) pull)" --prompt-file $(DOCUMENT) --question "$(QUESTION)"

@@ -6,7 +6,8 @@ import { build } from 'esbuild';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 await build({
-  entryPoints: ['demo/page.js', 'demo/worker.js'],
+  // A worker finds the threads' script beside its own.
+  entryPoints: { page: 'demo/page.js', worker: 'demo/worker.js', 'thread-worker': 'web/thread-worker.js' },
   absWorkingDir: root,
   outdir: 'build/demo',
   bundle: true,

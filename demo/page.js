@@ -39,7 +39,7 @@ const handlers = {
     loaded = true;
     const why = info.reasons.length ? ` (${info.reasons.join('; ')})` : '';
     element('info').textContent =
-      `${info.name}, ${Math.round(info.parameters / 1e6)} M weights, ${Math.round(info.memoryBytes / 1e6)} MB, ${info.variant} SIMD${why}`;
+      `${info.name}, ${Math.round(info.parameters / 1e6)} M weights, ${Math.round(info.memoryBytes / 1e6)} MB, ${info.variant} SIMD, ${info.threads} thread${info.threads > 1 ? 's' : ''}${why}`;
   },
   reading({ tokens, of }) {
     if (tokens < of) element('dense-figures').textContent = `The context holds the first ${tokens} of the document’s ${of} tokens.`;

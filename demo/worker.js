@@ -7,6 +7,7 @@ let engine;
 /** @type {AbortController | undefined} */
 let running;
 const ANSWER_TOKENS = 48;
+const BUILDS = ['relaxed.threads', 'simd.threads', 'relaxed', 'simd'];
 
 const post = (/** @type {object} */ message) => self.postMessage(message);
 
@@ -14,10 +15,8 @@ const post = (/** @type {object} */ message) => self.postMessage(message);
 async function load(source, signal) {
   const next = await Engine.load(source, {
     signal,
-    wasm: {
-      relaxed: new URL('/build/halfspace.relaxed.wasm', location.origin),
-      simd: new URL('/build/halfspace.simd.wasm', location.origin),
-    },
+    threads: 'auto',
+    wasm: Object.fromEntries(BUILDS.map((build) => [build, new URL(`/build/halfspace.${build}.wasm`, location.origin)])),
     onProgress: (done, total) => post({ type: 'progress', label: 'loading the model', done, total }),
   });
   engine?.close();

@@ -1,11 +1,12 @@
 #!/bin/sh
-# build.sh <simd|relaxed> <output.wasm> <sources>: one pure WebAssembly module that imports its memory and nothing else.
+# build.sh <simd|relaxed>[.threads] <output.wasm> <sources>: one pure WebAssembly module that imports its memory and nothing
+# else; with .threads a shared memory, of which the first instance initialises the static data (wasm/threads.c).
 #
 # Debian's emcc 3.1.6 brings clang 14 and Binaryen 108, which do not know the final relaxed-SIMD opcodes. The relaxed build
 # therefore runs the same emcc over clang 22 and npm's Binaryen; metadata are read in Python because Binaryen 108's reader
 # fails on the opcodes. An emcc of version 4 or later needs none of that.
 set -eu
-variant=$1 output=$2
+variant=${1%.threads} threads=${1#"${1%.threads}"} output=$2
 shift 2
 root=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$(dirname "$output")"
@@ -17,6 +18,7 @@ trap 'rm -rf "$work"' EXIT
 
 flags="-O3 -Wall -Wextra -I$root/src -I$root/wasm -msimd128 -sSTANDALONE_WASM --no-entry -sMALLOC=none -sIMPORTED_MEMORY=1
   -sALLOW_MEMORY_GROWTH=1 -sMAXIMUM_MEMORY=4GB -sTOTAL_MEMORY=2MB -sTOTAL_STACK=131072"
+[ -n "$threads" ] && flags="$flags -matomics -mbulk-memory -Wl,--shared-memory"
 if [ "$variant" = relaxed ]; then
   flags="$flags -mrelaxed-simd"
   case $(emcc -dumpversion) in
@@ -37,4 +39,4 @@ CONFIG
   esac
 fi
 emcc $flags "$@" -o "$work/linked.wasm"
-node "$root/node_modules/binaryen/bin/wasm-opt" -O3 --enable-simd --enable-relaxed-simd --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals "$work/linked.wasm" -o "$output"
+node "$root/node_modules/binaryen/bin/wasm-opt" -O3 ${threads:+--enable-threads} --enable-simd --enable-relaxed-simd --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals "$work/linked.wasm" -o "$output"

@@ -151,12 +151,13 @@ void hs_matmul_tile(const hs_tensor *w, int group, const hs_act *x, float *y, in
     }
 }
 
-void hs_act_quantize(const float *x, int x_stride, hs_act *a) {
-    int16_t *q = a->q;
-    int8_t *split = a->split;
-    hs_act_meta *meta = a->meta;
+void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_act *a) {
     for (int b = 0; b < a->n_blocks; b++) {
-        for (int t = 0; t < a->n_tokens; t++, q += HS_BLOCK, split += 2 * HS_BLOCK, meta++) {
+        size_t at = (size_t)b * (size_t)a->n_tokens + (size_t)first;
+        int16_t *q = a->q + at * HS_BLOCK;
+        int8_t *split = a->split + at * 2 * HS_BLOCK;
+        hs_act_meta *meta = a->meta + at;
+        for (int t = first; t < first + n; t++, q += HS_BLOCK, split += 2 * HS_BLOCK, meta++) {
             const float *block = x + (size_t)t * (size_t)x_stride + (size_t)b * HS_BLOCK;
             v128_t in[8], largest = wasm_f32x4_splat(0), sums[2];
             for (int v = 0; v < 8; v++) {

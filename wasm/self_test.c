@@ -46,8 +46,8 @@ static int matmul_agrees(int type) {
     hs_act act, act_scalar;
     hs_act_bind(&act, act_buffer[0], COLS, TOKENS);
     hs_act_bind(&act_scalar, act_buffer[1], COLS, TOKENS);
-    hs_act_quantize(x, COLS, &act);
-    hs_act_quantize_scalar(x, COLS, &act_scalar);
+    hs_act_quantize(x, COLS, 0, TOKENS, &act);
+    hs_act_quantize_scalar(x, COLS, 0, TOKENS, &act_scalar);
     ok &= memcmp(act_buffer[0], act_buffer[1], sizeof act_buffer[0]) == 0;
     float y[TOKENS * 4], y_scalar[TOKENS * 4];
     hs_matmul_tile(&w, 0, &act, y, 4);

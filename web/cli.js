@@ -28,6 +28,9 @@ function number(text) {
 }
 
 /** @param {string} text */
+const threads = (text) => (text === 'auto' ? text : count(text));
+
+/** @param {string} text */
 const counts = (text) => text.split(',').map(count);
 
 /** @param {string} text */
@@ -68,7 +71,7 @@ function modelCommand(name, description, { parent = program, isDefault = false, 
     .description(description)
     .requiredOption('--model <path or URL>', 'GGUF file')
     .option('--ctx <tokens>', 'context length', count, ctx)
-    .option('--threads <n>', 'threads', count, 1)
+    .option('--threads <n>', 'threads, or auto: one per processor, 4 at most', threads, 1)
     .addOption(new Option('--kv <type>', 'KV cache').choices(['q8', 'f32']).default('q8'));
 }
 

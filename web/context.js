@@ -84,7 +84,7 @@ export class Context {
       const last = at + part.length === ids.length;
       new Int32Array(this.wasm.memory.buffer, this.tokens, part.length).set(part);
       const wanted = logits === 'all' ? 2 : logits === 'last' && last ? 1 : 0;
-      this.wasm.check(this.wasm.exports.hs_prefill(this.pointer, this.tokens, part.length, wanted), 'prompt');
+      this.wasm.check(this.wasm.parallel('hs_prefill', this.pointer, this.tokens, part.length, wanted), 'prompt');
       if (wanted > 0) copy = this.logits(wanted === 2 ? part.length : 1).slice();
       onBatch?.(at + part.length, ids.length);
     }
@@ -93,7 +93,7 @@ export class Context {
 
   /** @param {number} id */
   decode(id) {
-    this.wasm.check(this.wasm.exports.hs_decode(this.pointer, id), 'decode');
+    this.wasm.check(this.wasm.parallel('hs_decode', this.pointer, id), 'decode');
   }
 
   /** @param {number} length tokens to keep */

@@ -19,7 +19,8 @@ import { loadWeights } from './weights.js';
  *
  * @typedef {object} EngineOptions
  * @property {'auto' | 'relaxed' | 'simd'} [variant] WebAssembly build; auto takes the fastest that computes rightly
- * @property {number} [threads] only 1 in this version
+ * @property {number | 'auto'} [threads] 1..16, default 1; auto: one per processor, 4 at most, and one where threads do not run
+ *   (info.reasons says why). Results are the same for any number. A page must be cross-origin isolated
  * @property {'q8' | 'f32'} [kv] KV cache: int8 (default) or f32
  * @property {number} [ctx] default context length in tokens; default what the model was trained for
  * @property {import('./config.js').RopeOptions} [rope]
@@ -108,13 +109,7 @@ export class Engine {
    * @throws {HalfspaceError}
    */
   static async load(source, options = {}) {
-    const { threads = 1, kv = 'q8', ctx, signal, onProgress } = options;
-    if (threads !== 1)
-      throw new HalfspaceError('unsupported', `threads must be 1: this build has no threads`, {
-        field: 'threads',
-        value: threads,
-        limit: 1,
-      });
+    const { kv = 'q8', ctx, signal } = options;
     if (kv !== 'q8' && kv !== 'f32')
       throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${kv}`, { field: 'kv', value: kv, limit: 'q8, f32' });
     if (ctx !== undefined) checkContext(ctx);
@@ -122,14 +117,13 @@ export class Engine {
     try {
       const file = await readGguf(bytes, { signal });
       const config = modelConfig(file, options);
-      const wasm = await loadWasm(options);
-      const words = wasm.alloc(config.words.byteLength, 'configuration');
-      wasm.bytes(words, config.words.byteLength).set(new Uint8Array(config.words));
-      const model = wasm.exports.hs_model_create(words) >>> 0;
-      wasm.exports.hs_free(words);
-      if (model === 0) throw new HalfspaceError('unsupported', `${config.name}: ${wasm.lastError()}`, { field: 'configuration' });
-      await loadWeights(wasm, model, file, bytes, { onProgress, signal });
-      return new Engine(wasm, model, config, file, options);
+      const wasm = await loadWasm(options, options.threads);
+      try {
+        return new Engine(wasm, await loadModel(wasm, config, file, bytes, options), config, file, options);
+      } catch (error) {
+        wasm.close();
+        throw error;
+      }
     } finally {
       await bytes.close();
     }
@@ -140,7 +134,7 @@ export class Engine {
     return {
       variant: this.wasm.variant,
       reasons: this.wasm.reasons,
-      threads: 1,
+      threads: this.wasm.threads,
       arch,
       name,
       parameters: this.parameters,
@@ -331,9 +325,11 @@ export class Engine {
     }
   }
 
-  /** Gives all memory back. Later calls throw 'closed'. */
+  /** Ends the threads and gives all memory back. Later calls throw 'closed'. */
   close() {
+    if (this.#closed) return;
     this.#closed = true;
+    this.wasm.close();
     // The memory belongs to the instance: dropping it frees weights and caches together.
     this.wasm = /** @type {import('./wasm-loader.js').Wasm} */ (/** @type {unknown} */ (undefined));
   }
@@ -362,6 +358,24 @@ export class Engine {
     }
     throw new HalfspaceError('bad-argument', 'the prompt is empty', { field: 'prompt', value: prompt });
   }
+}
+
+/**
+ * @param {import('./wasm-loader.js').Wasm} wasm
+ * @param {import('./config.js').ModelConfig} config
+ * @param {import('./gguf.js').GgufFile} file
+ * @param {import('./sources.js').ByteSource} bytes
+ * @param {EngineOptions} options
+ * @returns {Promise<number>} pointer
+ */
+async function loadModel(wasm, config, file, bytes, { onProgress, signal }) {
+  const words = wasm.alloc(config.words.byteLength, 'configuration');
+  wasm.bytes(words, config.words.byteLength).set(new Uint8Array(config.words));
+  const model = wasm.exports.hs_model_create(words) >>> 0;
+  wasm.exports.hs_free(words);
+  if (model === 0) throw new HalfspaceError('unsupported', `${config.name}: ${wasm.lastError()}`, { field: 'configuration' });
+  await loadWeights(wasm, model, file, bytes, { onProgress, signal });
+  return model;
 }
 
 /** @param {number} ctx */

@@ -2,6 +2,7 @@
 import { relaxedSimd, simd } from 'wasm-feature-detect';
 
 import { HalfspaceError } from './errors.js';
+import { threadCount, ThreadPool } from './thread-pool.js';
 
 const INITIAL_PAGES = 32;
 const MAX_PAGES = 65_536;
@@ -13,12 +14,13 @@ const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument
 
 /**
  * @typedef {'relaxed' | 'simd'} Variant
- * @typedef {Record<string, (...args: number[]) => number>} Exports the functions of wasm/abi.c
+ * @typedef {Variant | `${Variant}.threads`} Build as files are named: build/halfspace.<build>.wasm
+ * @typedef {Record<string, (...args: number[]) => number>} Exports the functions of wasm/abi.c, abi_attention.c and threads.c
  *
  * @typedef {object} LoadOptions
  * @property {'auto' | Variant} [variant] default auto: relaxed SIMD where it exists and computes rightly
  * @property {number} [maxMemoryBytes] limit of the WASM memory, default 4 GB
- * @property {Partial<Record<Variant, WebAssembly.Module | BufferSource | string | URL>>} [wasm] where a runtime needs to be
+ * @property {Partial<Record<Build, WebAssembly.Module | BufferSource | string | URL>>} [wasm] where a runtime needs to be
  *   told: compiled modules (edge workers), bytes, or URLs
  */
 
@@ -28,13 +30,24 @@ export class Wasm {
    * @param {Exports} exports
    * @param {WebAssembly.Memory} memory
    * @param {Variant} variant
-   * @param {string[]} reasons why other variants were not taken
+   * @param {string[]} reasons why other variants, or threads, were not taken
+   * @param {ThreadPool} [pool] where there is more than one thread
    */
-  constructor(exports, memory, variant, reasons) {
+  constructor(exports, memory, variant, reasons, pool) {
     this.exports = exports;
     this.memory = memory;
     this.variant = variant;
     this.reasons = reasons;
+    this.pool = pool;
+  }
+
+  get threads() {
+    return this.pool?.threads ?? 1;
+  }
+
+  /** Ends the threads; the memory goes with the last reference to this. */
+  close() {
+    this.pool?.close();
   }
 
   /** @param {number} pointer @param {number} length */
@@ -51,6 +64,7 @@ export class Wasm {
   lastError() {
     const bytes = new Uint8Array(this.memory.buffer);
     const start = this.exports.hs_last_error() >>> 0;
+    // A copy: TextDecoder refuses shared memory.
     return new TextDecoder().decode(bytes.slice(start, bytes.indexOf(0, start)));
   }
 
@@ -72,6 +86,28 @@ export class Wasm {
   check(status, field) {
     if (status < 0) throw this.failure(CODES[status] ?? 'bad-argument', field);
     return status;
+  }
+
+  /**
+   * A call that threads work on.
+   * @param {'hs_prefill' | 'hs_decode'} name
+   * @param {number[]} args
+   * @returns {number}
+   * @throws {HalfspaceError} closed: a thread was lost; what it left undone cannot be made up for
+   */
+  parallel(name, ...args) {
+    const stack = this.exports.stackSave();
+    try {
+      return this.exports[name](...args);
+    } catch (error) {
+      if (!this.pool?.lost) throw error;
+      this.exports.stackRestore(stack);
+      throw new HalfspaceError('closed', 'a thread died, or did not answer for a minute: the engine is of no more use', {
+        field: 'threads',
+        value: this.threads,
+        cause: error,
+      });
+    }
   }
 
   /**
@@ -99,12 +135,15 @@ export class Wasm {
   limitBytes = MAX_PAGES * PAGE_BYTES;
 }
 
-/** @param {Variant} variant @param {LoadOptions} options */
-async function moduleOf(variant, options) {
-  const given = options.wasm?.[variant];
+/** @param {Variant} variant @param {number} threads @returns {Build} */
+const buildOf = (variant, threads) => (threads > 1 ? `${variant}.threads` : variant);
+
+/** @param {Build} build @param {LoadOptions} options */
+async function moduleOf(build, options) {
+  const given = options.wasm?.[build];
   if (given instanceof WebAssembly.Module) return given;
   if (given && typeof given !== 'string' && !(given instanceof URL)) return WebAssembly.compile(given);
-  const url = given ? new URL(given) : new URL(`../build/halfspace.${variant}.wasm`, import.meta.url);
+  const url = given ? new URL(given) : new URL(`../build/halfspace.${build}.wasm`, import.meta.url);
   if (url.protocol === 'file:') {
     const { readFile } = await import('node:fs/promises');
     return WebAssembly.compile(await readFile(url));
@@ -114,8 +153,8 @@ async function moduleOf(variant, options) {
   return WebAssembly.compile(await response.arrayBuffer());
 }
 
-/** @param {Variant} variant @param {LoadOptions} options @param {string[]} reasons */
-async function instantiate(variant, options, reasons) {
+/** @param {Variant} variant @param {LoadOptions} options @param {number} threads @param {string[]} reasons */
+async function instantiate(variant, options, threads, reasons) {
   const limit = Math.min(MAX_PAGES, Math.floor((options.maxMemoryBytes ?? Infinity) / PAGE_BYTES));
   if (!(limit >= INITIAL_PAGES)) {
     throw new HalfspaceError('bad-argument', `maxMemoryBytes must be at least ${INITIAL_PAGES * PAGE_BYTES}`, {
@@ -124,23 +163,26 @@ async function instantiate(variant, options, reasons) {
       limit: INITIAL_PAGES * PAGE_BYTES,
     });
   }
-  const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: limit });
-  const instance = await WebAssembly.instantiate(await moduleOf(variant, options), { env: { memory } });
+  const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: limit, shared: threads > 1 });
+  const module = await moduleOf(buildOf(variant, threads), options);
+  const instance = await WebAssembly.instantiate(module, { env: { memory } });
   const exports = /** @type {Exports} */ (/** @type {unknown} */ (instance.exports));
   if (exports.hs_abi_version() !== ABI_VERSION) throw new Error(`ABI version ${exports.hs_abi_version()}, ${ABI_VERSION} expected`);
   const failed = exports.hs_self_test();
   if (failed !== 0) throw new Error(`numeric self-test ${failed} failed: this engine computes ${variant} SIMD wrongly`);
-  const wasm = new Wasm(exports, memory, variant, reasons);
+  const pool = threads > 1 ? await ThreadPool.start(module, memory, exports, threads) : undefined;
+  const wasm = new Wasm(exports, memory, variant, reasons, pool);
   wasm.limitBytes = limit * PAGE_BYTES;
   return wasm;
 }
 
 /**
  * @param {LoadOptions} [options]
+ * @param {number | 'auto'} [threads] 1..16; auto: as many as processors, 4 at most, and one where threads do not run
  * @returns {Promise<Wasm>}
- * @throws {HalfspaceError} no-simd: no variant runs here; unsupported: the variant that was asked for does not
+ * @throws {HalfspaceError} no-simd: no variant runs here; unsupported: the variant or the threads that were asked for do not
  */
-export async function loadWasm(options = {}) {
+export async function loadWasm(options = {}, threads = 1) {
   const variant = options.variant ?? 'auto';
   if (!['auto', 'relaxed', 'simd'].includes(variant))
     throw new HalfspaceError('bad-argument', `variant must be auto, relaxed or simd, not ${variant}`, {
@@ -150,20 +192,18 @@ export async function loadWasm(options = {}) {
     });
   /** @type {string[]} */
   const reasons = [];
-  const candidates = /** @type {[Variant, () => Promise<boolean>][]} */ ([
-    ['relaxed', relaxedSimd],
-    ['simd', simd],
-  ]);
-  for (const [name, detect] of candidates.filter(([name]) => variant === 'auto' || variant === name)) {
-    if (!(await detect())) {
-      reasons.push(`${name}: not supported by this runtime`);
-      continue;
-    }
-    try {
-      return await instantiate(name, options, reasons);
-    } catch (error) {
-      if (error instanceof HalfspaceError) throw error;
-      reasons.push(`${name}: ${/** @type {Error} */ (error).message}`);
+  const most = await threadCount(threads, reasons);
+  const names = await variantsHere(variant, reasons);
+  for (const count of threads === 'auto' && most > 1 ? [most, 1] : [most]) {
+    for (const name of names) {
+      try {
+        return await instantiate(name, options, count, reasons);
+      } catch (error) {
+        const noThreads = error instanceof HalfspaceError && error.field === 'threads';
+        if (error instanceof HalfspaceError && !(noThreads && threads === 'auto')) throw error;
+        reasons.push(`${buildOf(name, count)}: ${/** @type {Error} */ (error).message}`);
+        if (noThreads) break;
+      }
     }
   }
   throw new HalfspaceError(variant === 'auto' ? 'no-simd' : 'unsupported', `no WebAssembly build runs here: ${reasons.join('; ')}`, {
@@ -171,4 +211,23 @@ export async function loadWasm(options = {}) {
     value: variant,
     limit: reasons,
   });
+}
+
+/**
+ * The variants to try, the fastest first.
+ * @param {'auto' | Variant} wanted
+ * @param {string[]} reasons gains why others are not tried
+ */
+async function variantsHere(wanted, reasons) {
+  const detect = /** @type {[Variant, () => Promise<boolean>][]} */ ([
+    ['relaxed', relaxedSimd],
+    ['simd', simd],
+  ]);
+  /** @type {Variant[]} */
+  const names = [];
+  for (const [name, runs] of detect.filter(([name]) => wanted === 'auto' || wanted === name)) {
+    if (await runs()) names.push(name);
+    else reasons.push(`${name}: not supported by this runtime`);
+  }
+  return names;
 }

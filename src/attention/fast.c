@@ -43,17 +43,16 @@ static hs_fast *begin(const hs_queries *q, int leaves, void *scratch) {
     return t;
 }
 
-/* Turns logs into weights under one peak per query, and sums them with the exact mass. */
+/* Turns logits into weights under one peak per query, and sums all estimates with the exact mass; opened leaves have no mass of their own. */
 static void weigh(const hs_queries *q, hs_softmax *s, hs_fast *t) {
     for (int g = 0; g < q->group; g++) {
         float *screened = t->screened + (size_t)g * (size_t)t->stride * HS_LEAF, *mass = t->mass + g * t->stride;
         int n = t->opened * HS_LEAF;
-        for (int j = 0; j < t->leaves; j++) mass[j] = t->slot[j] >= 0 ? -INFINITY : mass[j];
-        float peak = hs_max_f32(mass, t->leaves);
-        if (n > 0) peak = fmaxf(peak, hs_max_f32(screened, n));
-        hs_softmax_raise(s, g, peak, q->head_dim);
+        hs_softmax_raise(s, g, n > 0 ? fmaxf(t->peak[g], hs_max_f32(screened, n)) : t->peak[g], q->head_dim);
+        float factor = expf(t->peak[g] - s->peak[g]);
+        for (int j = 0; j < t->leaves; j++) mass[j] = t->slot[j] < 0 ? mass[j] * factor : 0;
         t->peak[g] = s->peak[g];
-        t->total[g] = s->mass[g] + hs_exp_sum(mass, t->leaves, t->peak[g]);
+        t->total[g] = s->mass[g] + hs_sum_f32(mass, t->leaves);
         if (n > 0) t->total[g] += hs_exp_sum(screened, n, t->peak[g]);
     }
 }
@@ -142,7 +141,7 @@ void hs_attend_fast(const hs_kv *kv, const hs_queries *q, const hs_attention_par
     t->exact = exact;
     for (hs_leaves l = hs_first_leaves(kv, &view, t); l.kv; l = hs_next_leaves(&l, &view, t)) hs_weigh_leaves(q, &l, p, t);
     float most = (p->dense_above > 0 ? p->dense_above : HS_DENSE_ABOVE) * (float)leaves;
-    if ((float)hs_choose_leaves(kv, q, &view, p, s, t) > most) {
+    if ((float)hs_choose_leaves(q, p, s, t) > most) {
         attend_all_leaves(kv, q, &view, p, s);
         stats->keys_exact += leaves * HS_LEAF;
         stats->mass_exact += q->group;

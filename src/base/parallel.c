@@ -1,3 +1,6 @@
+/* One thread: native builds, and WebAssembly without shared memory. Others: wasm/threads.c. */
+#ifndef __wasm_atomics__
+
 #include "base/parallel.h"
 
 void hs_parallel_for(int n_tasks, hs_task run, void *ctx) {
@@ -7,3 +10,5 @@ void hs_parallel_for(int n_tasks, hs_task run, void *ctx) {
 int hs_parallel_threads(void) {
     return 1;
 }
+
+#endif

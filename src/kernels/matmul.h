@@ -42,9 +42,9 @@ void hs_act_bind(hs_act *a, void *buffer, int cols, int n_tokens);
 /* q of one activation, wherever the layout keeps it. */
 int hs_act_value(const hs_act *a, int block, int token, int k);
 
-/* Quantises x [n_tokens][cols], rows x_stride floats apart. */
-void hs_act_quantize(const float *x, int x_stride, hs_act *a);
-void hs_act_quantize_scalar(const float *x, int x_stride, hs_act *a);
+/* Quantises tokens first..first+n-1 of x [n_tokens][cols], rows x_stride floats apart. */
+void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_act *a);
+void hs_act_quantize_scalar(const float *x, int x_stride, int first, int n, const hs_act *a);
 
 /* Rows 4*group .. 4*group+3 of a tiled weight times every token; y [n_tokens] rows of y_stride floats, 4 written at y. */
 void hs_matmul_tile(const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride);

@@ -21,9 +21,9 @@ int hs_act_value(const hs_act *a, int block, int token, int k) {
     return a->q[((size_t)block * (size_t)a->n_tokens + (size_t)token) * HS_BLOCK + (size_t)hs_even_odd_place(k)];
 }
 
-void hs_act_quantize_scalar(const float *x, int x_stride, hs_act *a) {
+void hs_act_quantize_scalar(const float *x, int x_stride, int first, int n, const hs_act *a) {
     for (int b = 0; b < a->n_blocks; b++) {
-        for (int t = 0; t < a->n_tokens; t++) {
+        for (int t = first; t < first + n; t++) {
             const float *block = x + (size_t)t * (size_t)x_stride + (size_t)b * HS_BLOCK;
             size_t at = (size_t)b * (size_t)a->n_tokens + (size_t)t;
             float largest = 0;

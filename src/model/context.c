@@ -134,11 +134,13 @@ int hs_context_stats(const hs_context *c, int layer, int kv_head, hs_attention_s
     selection s;
     int status = select_heads(c, layer, kv_head, &s);
     for (int i = s.first; status == HS_OK && i < s.end; i += s.step) {
-        const hs_attention_stats *stats = &c->heads[i].stats;
-        memcpy(words, stats, sizeof words);
-        for (int w = 0; w < WORDS; w++) sum[w] += words[w];
-        error_max = fmax(error_max, stats->error_max);
-        value_norm = fmax(value_norm, stats->value_norm);
+        for (int part = 0; part < HS_PARTS; part++) {
+            const hs_attention_stats *stats = &c->heads[i].stats[part];
+            memcpy(words, stats, sizeof words);
+            for (int w = 0; w < WORDS; w++) sum[w] += words[w];
+            error_max = fmax(error_max, stats->error_max);
+            value_norm = fmax(value_norm, stats->value_norm);
+        }
     }
     memcpy(out, sum, sizeof sum);
     out->error_max = error_max;
@@ -148,7 +150,7 @@ int hs_context_stats(const hs_context *c, int layer, int kv_head, hs_attention_s
 
 void hs_context_stats_reset(hs_context *c) {
     int caches = c->model->config.n_layers * c->model->config.n_kv_heads;
-    for (int i = 0; i < caches; i++) c->heads[i].stats = (hs_attention_stats){0};
+    for (int i = 0; i < caches; i++) memset(c->heads[i].stats, 0, sizeof c->heads[i].stats);
 }
 
 int hs_context_watch(hs_context *c, int layer, int kv_head, int room) {

@@ -7,11 +7,15 @@
 #include "kv/kv.h"
 #include "model/model.h"
 
+/* A block of tokens is attended to in parts of so many, which threads may take at once. */
+enum { HS_PART = 64,
+       HS_PARTS = HS_BATCH / HS_PART };
+
 /* Attention of one KV head of a layer. */
 typedef struct {
-    hs_attention_params params; /* scale, window, softcap and causal are filled in when it runs */
-    hs_attention_stats stats;   /* since the last reset */
-    hs_reported reported;       /* by the last decode step, where it is watched; else positions is NULL */
+    hs_attention_params params;         /* scale, window, softcap, causal and end are filled in when it runs */
+    hs_attention_stats stats[HS_PARTS]; /* since the last reset, by part of a block; of decode steps in the first */
+    hs_reported reported;               /* by the last decode step, where it is watched; else positions is NULL */
 } hs_head;
 
 typedef struct hs_context {

@@ -53,24 +53,65 @@ typedef struct {
     int n, layer;
 } pass;
 
-static void norm_rows(const pass *p, const float *x, const float *weight, float *y) {
-    for (int t = 0; t < p->n; t++) hs_rmsnorm(x + (size_t)t * (size_t)p->config->dim, weight, p->config->dim, p->config->rms_eps, y + (size_t)t * (size_t)p->config->dim);
+/* What each token needs by itself: done for a few tokens per task, so that threads share a block. */
+typedef struct stage {
+    const pass *p;
+    void (*run)(const struct stage *s, int token);
+    const float *weight;
+    const hs_rows *rows; /* to be quantised once the stage has run */
+} stage;
+
+enum { TOKENS_PER_TASK = 8 };
+
+static void run_stage(void *ctx, int task, int thread) {
+    (void)thread;
+    const stage *s = ctx;
+    int first = task * TOKENS_PER_TASK, n = hs_min(TOKENS_PER_TASK, s->p->n - first);
+    for (int t = first; s->run && t < first + n; t++) s->run(s, t);
+    if (s->rows) hs_rows_quantize(s->rows, first, n);
 }
 
-/* Norm (where the architecture has one) and rotation of every head of n rows. */
-static void turn_heads(const pass *p, float *rows, int heads, const float *norm) {
+static void for_tokens(stage s) {
+    hs_parallel_for((s.p->n + TOKENS_PER_TASK - 1) / TOKENS_PER_TASK, run_stage, &s);
+}
+
+/* h = the residual stream, normalised. */
+static void normalise(const stage *s, int token) {
+    const hs_config *c = s->p->config;
+    size_t at = (size_t)token * (size_t)c->dim;
+    hs_rmsnorm(s->p->w.x + at, s->weight, c->dim, c->rms_eps, s->p->w.h + at);
+}
+
+/* The residual stream gains a branch's output h, after its norm where the architecture has one. */
+static void add_branch(const stage *s, int token) {
+    const hs_config *c = s->p->config;
+    size_t at = (size_t)token * (size_t)c->dim;
+    float *h = s->p->w.h + at;
+    if (s->weight) hs_rmsnorm(h, s->weight, c->dim, c->rms_eps, h);
+    hs_add(s->p->w.x + at, h, c->dim);
+}
+
+static void activate(const stage *s, int token) {
+    const hs_config *c = s->p->config;
+    size_t at = (size_t)token * (size_t)c->ffn_dim;
+    if (c->arch == HS_ARCH_GEMMA3)
+        hs_gelu_mul(s->p->w.gate + at, s->p->w.up + at, c->ffn_dim);
+    else
+        hs_silu_mul(s->p->w.gate + at, s->p->w.up + at, c->ffn_dim);
+}
+
+/* Norm (where the architecture has one) and rotation of one head of tokens first..first+n-1, whose rows are `width` floats. */
+static void turn_head(const pass *p, float *head, int width, const float *norm, int first, int n) {
     const hs_config *c = p->config;
     const float *angles = p->w.angles[hs_config_is_sliding(c, p->layer)];
-    for (int t = 0; t < p->n; t++) {
-        for (int i = 0; i < heads; i++) {
-            float *head = rows + ((size_t)t * (size_t)heads + (size_t)i) * (size_t)c->head_dim;
-            const float *cs = angles + (size_t)t * (size_t)c->rope_dim;
-            if (norm) hs_rmsnorm(head, norm, c->head_dim, c->rms_eps, head);
-            if (c->rope_type == HS_ROPE_INTERLEAVED)
-                hs_rope_interleaved(head, cs, c->rope_dim / 2);
-            else
-                hs_rope_halves(head, cs, c->rope_dim / 2);
-        }
+    for (int t = first; t < first + n; t++) {
+        float *x = head + (size_t)t * (size_t)width;
+        const float *cs = angles + (size_t)t * (size_t)c->rope_dim;
+        if (norm) hs_rmsnorm(x, norm, c->head_dim, c->rms_eps, x);
+        if (c->rope_type == HS_ROPE_INTERLEAVED)
+            hs_rope_interleaved(x, cs, c->rope_dim / 2);
+        else
+            hs_rope_halves(x, cs, c->rope_dim / 2);
     }
 }
 
@@ -80,71 +121,94 @@ static hs_attention_params params_of(const pass *p, int kv_head) {
     params.scale = c->attn_scale > 0 ? c->attn_scale : 1 / sqrtf((float)c->head_dim);
     params.softcap = c->attn_softcap;
     params.causal = 1;
-    params.end = params.sinks = 0;
+    params.sinks = 0;
     params.window = hs_config_is_sliding(c, p->layer) ? c->sliding_window : 0;
     return params;
 }
 
-/* One KV head: its new keys and values into the cache, then its group of query heads against the cache. */
-static void attend_head(void *ctx, int kv_head, int thread) {
-    pass *p = ctx;
+/* One KV head's new keys and values into the cache. */
+static void append_head(void *ctx, int kv_head, int thread) {
+    (void)thread;
+    const pass *p = ctx;
     const hs_config *c = p->config;
-    int group = c->n_heads / c->n_kv_heads, kv_width = c->n_kv_heads * c->head_dim, q_width = c->n_heads * c->head_dim;
-    int cache = p->layer * c->n_kv_heads + kv_head;
-    hs_kv *kv = &p->context->kv[cache];
-    hs_head *head = &p->context->heads[cache];
-    hs_reported *reported = head->reported.positions ? &head->reported : NULL;
-    hs_attention_params params = params_of(p, kv_head);
-    void *scratch = p->context->scratch + (size_t)thread * p->context->scratch_bytes;
-    size_t kv_at = (size_t)kv_head * (size_t)c->head_dim, q_at = kv_at * (size_t)group;
-    float *q = p->w.q + q_at, *out = p->w.attended + q_at;
-    hs_kv_append(kv, p->w.k + kv_at, p->w.v + kv_at, kv_width, p->n);
-    if (reported) reported->n = 0;
-    if (p->n == 1 && p->context->queries) memcpy(p->context->queries + (size_t)p->layer * (size_t)q_width + q_at, q, (size_t)group * (size_t)c->head_dim * sizeof(float));
-    if (p->n == 1)
-        hs_attend_decode(kv, q, group, &params, out, &head->stats, reported, scratch);
-    else
-        hs_attend_block(kv, q, q_width, p->n, group, &params, out, q_width, &head->stats, scratch);
-    if (params.window == 0) hs_kv_seal(kv, scratch);
+    int width = c->n_kv_heads * c->head_dim, at = kv_head * c->head_dim;
+    turn_head(p, p->w.k + at, width, hs_layer_vector(p->context->model, p->layer, HS_T_ATTN_K_NORM), 0, p->n);
+    hs_kv_append(&p->context->kv[p->layer * c->n_kv_heads + kv_head], p->w.k + at, p->w.v + at, width, p->n);
 }
 
-static void add_branch(const pass *p, const float *post_norm) {
-    if (post_norm) norm_rows(p, p->w.h, post_norm, p->w.h);
-    hs_add(p->w.x, p->w.h, p->n * p->config->dim);
+static int count_parts(const pass *p) {
+    return (p->n + HS_PART - 1) / HS_PART;
+}
+
+/* One KV head's group of query heads of one part of the block against the cache. */
+static void attend_part(void *ctx, int task, int thread) {
+    const pass *p = ctx;
+    const hs_config *c = p->config;
+    int kv_head = task / count_parts(p), part = task % count_parts(p), first = part * HS_PART, n = hs_min(HS_PART, p->n - first);
+    int group = c->n_heads / c->n_kv_heads, width = c->n_heads * c->head_dim, cache = p->layer * c->n_kv_heads + kv_head;
+    /* A lone token's key is needed here alone. */
+    if (p->n == 1) append_head(ctx, kv_head, thread);
+    const hs_kv *kv = &p->context->kv[cache];
+    hs_head *head = &p->context->heads[cache];
+    void *scratch = p->context->scratch + (size_t)thread * p->context->scratch_bytes;
+    size_t at = (size_t)kv_head * (size_t)group * (size_t)c->head_dim;
+    for (int g = 0; g < group; g++) turn_head(p, p->w.q + at + g * c->head_dim, width, hs_layer_vector(p->context->model, p->layer, HS_T_ATTN_Q_NORM), first, n);
+    float *q = p->w.q + at + (size_t)first * (size_t)width, *out = p->w.attended + at + (size_t)first * (size_t)width;
+    hs_attention_params params = params_of(p, kv_head);
+    params.end = hs_kv_length(kv) - (p->n - first - n);
+    if (p->n > 1) {
+        hs_attend_block(kv, q, width, n, group, &params, out, width, &head->stats[part], scratch);
+        return;
+    }
+    hs_reported *reported = head->reported.positions ? &head->reported : NULL;
+    if (reported) reported->n = 0;
+    if (p->context->queries) memcpy(p->context->queries + (size_t)p->layer * (size_t)width + at, q, (size_t)group * (size_t)c->head_dim * sizeof(float));
+    hs_attend_decode(kv, q, group, &params, out, &head->stats[0], reported, scratch);
+}
+
+/* A layer's caches sort what is due; windows are too short for that to gain. */
+static void seal_layer(void *ctx, int layer, int thread) {
+    const pass *p = ctx;
+    const hs_config *c = p->config;
+    if (hs_config_is_sliding(c, layer)) return;
+    for (int i = 0; i < c->n_kv_heads; i++) hs_kv_seal(&p->context->kv[layer * c->n_kv_heads + i], p->context->scratch + (size_t)thread * p->context->scratch_bytes);
 }
 
 static void attention_branch(pass *p) {
     const hs_config *c = p->config;
     const hs_model *m = p->context->model;
     int l = p->layer, q_width = c->n_heads * c->head_dim, kv_width = c->n_kv_heads * c->head_dim;
-    norm_rows(p, p->w.x, hs_layer_vector(m, l, HS_T_ATTN_NORM), p->w.h);
-    hs_rows rows = hs_rows_make(p->w.h, c->dim, c->dim, p->n, p->w.quantized);
-    hs_linear(hs_layer_tensor(m, l, HS_T_ATTN_Q), hs_layer_vector(m, l, HS_T_ATTN_Q_BIAS), &rows, p->w.q, q_width);
-    hs_linear(hs_layer_tensor(m, l, HS_T_ATTN_K), hs_layer_vector(m, l, HS_T_ATTN_K_BIAS), &rows, p->w.k, kv_width);
-    hs_linear(hs_layer_tensor(m, l, HS_T_ATTN_V), hs_layer_vector(m, l, HS_T_ATTN_V_BIAS), &rows, p->w.v, kv_width);
-    turn_heads(p, p->w.q, c->n_heads, hs_layer_vector(m, l, HS_T_ATTN_Q_NORM));
-    turn_heads(p, p->w.k, c->n_kv_heads, hs_layer_vector(m, l, HS_T_ATTN_K_NORM));
-    hs_parallel_for(c->n_kv_heads, attend_head, p);
-    rows = hs_rows_make(p->w.attended, q_width, q_width, p->n, p->w.quantized);
-    hs_linear(hs_layer_tensor(m, l, HS_T_ATTN_OUTPUT), NULL, &rows, p->w.h, c->dim);
-    add_branch(p, hs_layer_vector(m, l, HS_T_POST_ATTN_NORM));
+    hs_rows in = hs_rows_make(p->w.h, c->dim, c->dim, p->n, p->w.quantized);
+    for_tokens((stage){p, normalise, hs_layer_vector(m, l, HS_T_ATTN_NORM), &in});
+    const hs_linear inputs[] = {
+        {hs_layer_tensor(m, l, HS_T_ATTN_Q), hs_layer_vector(m, l, HS_T_ATTN_Q_BIAS), p->w.q, q_width},
+        {hs_layer_tensor(m, l, HS_T_ATTN_K), hs_layer_vector(m, l, HS_T_ATTN_K_BIAS), p->w.k, kv_width},
+        {hs_layer_tensor(m, l, HS_T_ATTN_V), hs_layer_vector(m, l, HS_T_ATTN_V_BIAS), p->w.v, kv_width},
+    };
+    hs_linear_run(inputs, 3, &in);
+    if (p->n > 1) hs_parallel_for(c->n_kv_heads, append_head, p);
+    hs_parallel_for(c->n_kv_heads * count_parts(p), attend_part, p);
+    hs_rows attended = hs_rows_make(p->w.attended, q_width, q_width, p->n, p->w.quantized);
+    for_tokens((stage){.p = p, .rows = &attended});
+    hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_ATTN_OUTPUT), NULL, p->w.h, c->dim}, 1, &attended);
+    for_tokens((stage){.p = p, .run = add_branch, .weight = hs_layer_vector(m, l, HS_T_POST_ATTN_NORM)});
 }
 
 static void feed_forward_branch(pass *p) {
     const hs_config *c = p->config;
     const hs_model *m = p->context->model;
     int l = p->layer;
-    norm_rows(p, p->w.x, hs_layer_vector(m, l, HS_T_FFN_NORM), p->w.h);
-    hs_rows rows = hs_rows_make(p->w.h, c->dim, c->dim, p->n, p->w.quantized);
-    hs_linear(hs_layer_tensor(m, l, HS_T_FFN_GATE), NULL, &rows, p->w.gate, c->ffn_dim);
-    hs_linear(hs_layer_tensor(m, l, HS_T_FFN_UP), NULL, &rows, p->w.up, c->ffn_dim);
-    if (c->arch == HS_ARCH_GEMMA3)
-        hs_gelu_mul(p->w.gate, p->w.up, p->n * c->ffn_dim);
-    else
-        hs_silu_mul(p->w.gate, p->w.up, p->n * c->ffn_dim);
-    rows = hs_rows_make(p->w.gate, c->ffn_dim, c->ffn_dim, p->n, p->w.quantized);
-    hs_linear(hs_layer_tensor(m, l, HS_T_FFN_DOWN), NULL, &rows, p->w.h, c->dim);
-    add_branch(p, hs_layer_vector(m, l, HS_T_POST_FFN_NORM));
+    hs_rows in = hs_rows_make(p->w.h, c->dim, c->dim, p->n, p->w.quantized);
+    for_tokens((stage){p, normalise, hs_layer_vector(m, l, HS_T_FFN_NORM), &in});
+    const hs_linear inputs[] = {
+        {hs_layer_tensor(m, l, HS_T_FFN_GATE), NULL, p->w.gate, c->ffn_dim},
+        {hs_layer_tensor(m, l, HS_T_FFN_UP), NULL, p->w.up, c->ffn_dim},
+    };
+    hs_linear_run(inputs, 2, &in);
+    hs_rows hidden = hs_rows_make(p->w.gate, c->ffn_dim, c->ffn_dim, p->n, p->w.quantized);
+    for_tokens((stage){.p = p, .run = activate, .rows = &hidden});
+    hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_FFN_DOWN), NULL, p->w.h, c->dim}, 1, &hidden);
+    for_tokens((stage){.p = p, .run = add_branch, .weight = hs_layer_vector(m, l, HS_T_POST_FFN_NORM)});
 }
 
 static void embed(const pass *p, const int32_t *tokens) {
@@ -161,10 +225,12 @@ static void head(pass *p, int first) {
     const hs_config *c = p->config;
     hs_model *m = p->context->model;
     int n = p->n - first;
-    norm_rows(p, p->w.x, (const float *)(const void *)m->global[HS_T_OUTPUT_NORM].data, p->w.h);
+    const stage s = {.p = p, .weight = (const float *)(const void *)m->global[HS_T_OUTPUT_NORM].data};
+    for (int t = first; t < p->n; t++) normalise(&s, t);
     hs_rows rows = hs_rows_make(p->w.h + (size_t)first * (size_t)c->dim, c->dim, c->dim, n, p->w.quantized);
+    hs_rows_quantize(&rows, 0, n);
     const hs_tensor *output = m->global[HS_T_OUTPUT].pack != HS_PACK_NONE ? &m->global[HS_T_OUTPUT] : &m->global[HS_T_TOKEN_EMBD];
-    hs_linear(output, NULL, &rows, m->logits, c->vocab);
+    hs_linear_run(&(hs_linear){output, NULL, m->logits, c->vocab}, 1, &rows);
     if (c->final_softcap > 0) hs_softcap(m->logits, (int)((size_t)n * (size_t)c->vocab), c->final_softcap);
 }
 
@@ -199,6 +265,7 @@ int hs_forward(hs_context *c, const int32_t *tokens, int n, hs_logits_wanted wan
         attention_branch(&p);
         feed_forward_branch(&p);
     }
+    hs_parallel_for(m->config.n_layers, seal_layer, &p);
     c->length += n;
     if (rows > 0) {
         head(&p, n - rows);

@@ -5,53 +5,68 @@
 
 #include <string.h>
 
-enum { ROWS_PER_TASK = 64 };
+/* About so many tasks a job has: they spread evenly over threads, and cost little to hand out. */
+enum { TASKS = 32 };
 
 hs_rows hs_rows_make(const float *x, int x_stride, int cols, int n_tokens, void *buffer) {
     hs_rows rows = {.x = x, .x_stride = x_stride, .n_tokens = n_tokens};
     hs_act_bind(&rows.quantized, buffer, cols, n_tokens);
-    hs_act_quantize(x, x_stride, &rows.quantized);
     return rows;
 }
 
+void hs_rows_quantize(const hs_rows *rows, int first, int n) {
+    hs_act_quantize(rows->x, rows->x_stride, first, n, &rows->quantized);
+}
+
 typedef struct {
-    const hs_tensor *w;
-    const float *bias;
+    const hs_linear *all;
     const hs_rows *x;
-    float *y;
-    int y_stride;
+    int rows_per_task; /* a multiple of 4 */
 } job;
 
+static int count_tasks(const hs_linear *l, int rows_per_task) {
+    return (l->w->rows + rows_per_task - 1) / rows_per_task;
+}
+
 /* A tile kernel writes four rows; the last tile of a matrix may have fewer. */
-static void last_tile(const job *j, int group) {
+static void last_tile(const hs_linear *l, const hs_rows *x, int group) {
     float four[HS_BATCH * 4];
     int first = group * 4;
-    hs_matmul_tile(j->w, group, &j->x->quantized, four, 4);
-    for (int t = 0; t < j->x->n_tokens; t++) memcpy(j->y + (size_t)t * (size_t)j->y_stride + first, four + t * 4, (size_t)(j->w->rows - first) * sizeof(float));
+    hs_matmul_tile(l->w, group, &x->quantized, four, 4);
+    for (int t = 0; t < x->n_tokens; t++) memcpy(l->y + (size_t)t * (size_t)l->y_stride + first, four + t * 4, (size_t)(l->w->rows - first) * sizeof(float));
 }
 
-static void run_rows(void *ctx, int task, int thread) {
-    (void)thread;
-    const job *j = ctx;
-    int first = task * ROWS_PER_TASK, end = hs_min(first + ROWS_PER_TASK, j->w->rows);
-    if (hs_pack_is_float(j->w->pack)) {
-        for (int row = first; row < end; row++) hs_matmul_float_row(j->w, row, j->x->x, j->x->x_stride, j->x->n_tokens, j->y + row, j->y_stride);
+static void run_rows(const hs_linear *l, const hs_rows *x, int first, int end) {
+    if (hs_pack_is_float(l->w->pack)) {
+        for (int row = first; row < end; row++) hs_matmul_float_row(l->w, row, x->x, x->x_stride, x->n_tokens, l->y + row, l->y_stride);
     } else {
         for (int row = first; row < end; row += 4) {
-            if (row + 4 <= j->w->rows)
-                hs_matmul_tile(j->w, row / 4, &j->x->quantized, j->y + row, j->y_stride);
+            if (row + 4 <= l->w->rows)
+                hs_matmul_tile(l->w, row / 4, &x->quantized, l->y + row, l->y_stride);
             else
-                last_tile(j, row / 4);
+                last_tile(l, x, row / 4);
         }
     }
-    if (!j->bias) return;
-    for (int t = 0; t < j->x->n_tokens; t++) {
-        float *y = j->y + (size_t)t * (size_t)j->y_stride;
-        for (int row = first; row < end; row++) y[row] += j->bias[row];
+    if (!l->bias) return;
+    for (int t = 0; t < x->n_tokens; t++) {
+        float *y = l->y + (size_t)t * (size_t)l->y_stride;
+        for (int row = first; row < end; row++) y[row] += l->bias[row];
     }
 }
 
-void hs_linear(const hs_tensor *w, const float *bias, const hs_rows *x, float *y, int y_stride) {
-    job j = {w, bias, x, y, y_stride};
-    hs_parallel_for((w->rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK, run_rows, &j);
+static void run_task(void *ctx, int task, int thread) {
+    (void)thread;
+    const job *j = ctx;
+    const hs_linear *l = j->all;
+    for (; task >= count_tasks(l, j->rows_per_task); l++) task -= count_tasks(l, j->rows_per_task);
+    int first = task * j->rows_per_task;
+    run_rows(l, j->x, first, hs_min(first + j->rows_per_task, l->w->rows));
+}
+
+void hs_linear_run(const hs_linear *all, int n, const hs_rows *x) {
+    int rows = 0, tasks = 0;
+    for (int i = 0; i < n; i++) rows += all[i].w->rows;
+    job j = {all, x, hs_max(4, (rows / TASKS + 3) & ~3)};
+    for (int i = 0; i < n; i++) tasks += count_tasks(&all[i], j.rows_per_task);
+    hs_parallel_for(tasks, run_task, &j);
 }

@@ -12,10 +12,21 @@ typedef struct {
     hs_act quantized;
 } hs_rows;
 
-/* Wraps x [n_tokens][cols]; buffer has hs_act_bytes(cols, n_tokens) bytes. cols is a multiple of 32. */
+/* Lays out x [n_tokens][cols]; buffer has hs_act_bytes(cols, n_tokens) bytes. cols is a multiple of 32. */
 hs_rows hs_rows_make(const float *x, int x_stride, int cols, int n_tokens, void *buffer);
 
+/* Quantises tokens first..first+n-1: to be done for all before the rows are used. */
+void hs_rows_quantize(const hs_rows *rows, int first, int n);
+
 /* y [n_tokens][w->rows], rows y_stride floats apart: the products, plus `bias` [w->rows] if not NULL. */
-void hs_linear(const hs_tensor *w, const float *bias, const hs_rows *x, float *y, int y_stride);
+typedef struct {
+    const hs_tensor *w;
+    const float *bias;
+    float *y;
+    int y_stride;
+} hs_linear;
+
+/* Several weights applied to the same rows. */
+void hs_linear_run(const hs_linear *all, int n, const hs_rows *x);
 
 #endif

@@ -19,7 +19,7 @@ export { pageSubject };
  */
 export async function modelPeers(options, { longest, round }, detokenize) {
   const most = Math.max(0, ...options.wllamaContexts.filter((n) => n <= longest));
-  const { threads = 1 } = options;
+  const threads = Number(options.threads ?? 1);
   const native = await nativePeer(options.model, longest + round, threads);
   if (most === 0) return [native];
   try {

@@ -9,7 +9,8 @@ let session;
   /** @param {import('../../web/cli/engine-options.js').ModelOptions} options model: URL @param {number} capacity */
   async load(options, capacity) {
     session = new Session(await loadEngine(options), capacity);
-    return session.engine.info.variant;
+    const { variant, threads } = session.engine.info;
+    return { variant, threads };
   },
   tokenize: (/** @type {string} */ text) => session.engine.tokenize(text),
   detokenize: (/** @type {number[]} */ ids) => session.engine.detokenize(ids),

@@ -15,7 +15,7 @@ export async function pageSubject(browser, options, capacity) {
       name: 'halfspace',
       most: capacity,
       about: { runtime: page.browser },
-      variant: await page.call('load', { ...options, ...page.urls }, capacity),
+      ...(await page.call('load', { ...options, ...page.urls }, capacity)),
       tokenize: (text) => page.call('tokenize', text),
       detokenize: (ids) => page.call('detokenize', ids),
       prefill: (ids, mode = 'dense') => page.call('prefill', ids, mode),

@@ -8,15 +8,16 @@ const WASM = { default: '/peers/@wllama/wllama/esm/wasm/wllama.wasm' };
 const loaded = new Map();
 
 /**
- * Greedy, and on past an end of sequence. What the cache holds of the prompt is not read again.
+ * Greedy, and on past an end of sequence.
  * @param {string} name
  * @param {string} prompt
  * @param {number} tokens
+ * @param {boolean} cached whether to go on from what the cache holds of the prompt
  */
-async function complete(name, prompt, tokens) {
+async function complete(name, prompt, tokens, cached) {
   const result = await loaded
     .get(name)
-    .createCompletion({ prompt, max_tokens: tokens, temperature: 0, ignore_eos: true, cache_prompt: true });
+    .createCompletion({ prompt, max_tokens: tokens, temperature: 0, ignore_eos: true, cache_prompt: cached });
   return result.timings;
 }
 

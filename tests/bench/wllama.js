@@ -74,7 +74,7 @@ function peer(page, setting, most, version, settings, detokenize) {
   let held = [];
   /** @param {number} tokens @param {number} read tokens of the prompt that the cache cannot hold yet */
   const complete = async (tokens, read) => {
-    const timings = await page.call('complete', setting, await detokenize(held), tokens);
+    const timings = await page.call('complete', setting, await detokenize(held), tokens, read < held.length);
     if (Math.abs(timings.prompt_n - read) > OTHER_TOKENS) throw new Error(`wllama read ${timings.prompt_n} tokens instead of ${read}`);
     return timings;
   };
@@ -94,9 +94,7 @@ function peer(page, setting, most, version, settings, detokenize) {
       return { ms: [ms / ids.length] };
     },
     async reset() {
-      // A prompt of another beginning takes the place of what the cache holds.
       held = [];
-      await page.call('complete', setting, '\n', 1);
     },
     close: async () => {},
   };

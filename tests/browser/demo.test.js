@@ -66,6 +66,8 @@ async function walk(page, upload) {
   await page.waitForFunction(() => /SIMD/.test(document.getElementById('info')?.textContent ?? ''), { timeout: TIMEOUT_MS });
   await idle();
   assert.match(await text('info'), /relaxed SIMD/);
+  const threads = Math.min(4, await page.evaluate(() => navigator.hardwareConcurrency));
+  assert.match(await text('info'), new RegExp(`, ${threads} threads?$`), 'the page is cross-origin isolated');
 
   await ask(TEXT, QUESTION);
   await idle();

@@ -85,8 +85,9 @@ static void test_type(int t) {
     void *buffer[2] = {malloc(hs_act_bytes(COLS, TOKENS)), malloc(hs_act_bytes(COLS, TOKENS))};
     hs_act_bind(&a, buffer[0], COLS, TOKENS);
     hs_act_bind(&b, buffer[1], COLS, TOKENS);
-    hs_act_quantize(x, COLS, &a);
-    hs_act_quantize_scalar(x, COLS, &b);
+    hs_act_quantize(x, COLS, 0, 2, &a);
+    hs_act_quantize(x, COLS, 2, TOKENS - 2, &a);
+    hs_act_quantize_scalar(x, COLS, 0, TOKENS, &b);
     ok(memcmp(buffer[0], buffer[1], hs_act_bytes(COLS, TOKENS)) == 0, "%s: activations equal the reference bit by bit", names[t]);
     double error = 0, largest = 0;
     for (int group = 0; group < 2; group++) {

@@ -130,7 +130,6 @@ test('bad requests name the field, and the engine stays usable', async () => {
   await assert.rejects(collect(engine.generate('a', { maxTokens: -1 })), failure('bad-argument', 'maxTokens'));
   await assert.rejects(collect(engine.generate('a', { attention: { theta: 2 } })), failure('bad-argument', 'attention.theta'));
   await assert.rejects(collect(engine.generate([999_999_999])), failure('bad-argument'));
-  await assert.rejects(Engine.load(path, { threads: 4 }), failure('unsupported', 'threads'));
   assert.equal(engine.info.memoryBytes, memoryBytes, 'nothing leaks');
   assert.equal((await collect(engine.generate('The capital of France is', { maxTokens: 1 }))).text, ' Paris');
 });

@@ -6,7 +6,7 @@
  * @property {number} [ctx]
  * @property {'q8' | 'f32'} [kv]
  * @property {'auto' | 'relaxed' | 'simd'} [variant]
- * @property {number} [threads]
+ * @property {number | 'auto'} [threads]
  * @property {number} [ropeTheta]
  * @property {'none' | 'linear' | 'ntk' | 'yarn'} [ropeScaling]
  * @property {number} [ropeFactor]

@@ -63,7 +63,7 @@ export async function compare(options) {
   bar.stop();
   const speed = round((prefix.length / prefix.prefillMs) * 1000);
   process.stdout.write(
-    `${engine.info.name}, ${engine.info.variant} SIMD, one thread\n${prefix.length} tokens of ${documentTokens} prefilled at ${speed} tokens/s\n\nQ: ${options.question}\n`,
+    `${engine.info.name}, ${engine.info.variant} SIMD, threads: ${engine.info.threads}\n${prefix.length} tokens of ${documentTokens} prefilled at ${speed} tokens/s\n\nQ: ${options.question}\n`,
   );
   /** @type {{mode: string, median: number, min: number, exact: string, tokens: number[]}[]} */
   const rows = [];

@@ -80,7 +80,7 @@ export async function quality(options) {
   await decodeInTurn(runs, ids.slice(prefix.length));
   const rows = runs.map(figures);
   const of = (/** @type {string} */ name) => /** @type {ReturnType<typeof figures>} */ (rows.find((row) => row.name === name));
-  const where = environment(engine.info.variant);
+  const where = environment(engine.info.variant, { threads: engine.info.threads });
   const result = {
     ...where,
     kv: engine.kv,

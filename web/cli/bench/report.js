@@ -14,12 +14,13 @@ function processName() {
 /**
  * Where figures come from.
  * @param {'relaxed' | 'simd'} variant
- * @param {{runtime?: string, peers?: Record<string, string>[]}} [where] runtime: a page's browser; default this process
+ * @param {{runtime?: string, peers?: Record<string, string>[], threads?: number}} [where] runtime: a page's browser; default this
+ *   process; threads: default one
  */
-export function environment(variant, { runtime = processName(), peers = [] } = {}) {
+export function environment(variant, { runtime = processName(), peers = [], threads = 1 } = {}) {
   return {
     variant,
-    threads: 1,
+    threads,
     runtime,
     machine: { cpu: cpus()[0]?.model ?? 'unknown', cores: availableParallelism(), platform: process.platform, arch: process.arch },
     peers,
@@ -38,9 +39,11 @@ export class Report {
   #charts = [];
 
   /** @param {string} name of the files @param {Environment} environment */
-  constructor(name, { variant, runtime, machine, peers }) {
+  constructor(name, { variant, threads, runtime, machine, peers }) {
     this.name = name;
-    this.text(`${SIMD[variant]}, one thread of ${machine.cores}, ${machine.cpu}, ${machine.platform} ${machine.arch}, ${runtime}`);
+    this.text(
+      `${SIMD[variant]}, ${threads === 1 ? 'one thread' : `${threads} threads`} of ${machine.cores}, ${machine.cpu}, ${machine.platform} ${machine.arch}, ${runtime}`,
+    );
     for (const { name: peer, ...about } of peers) this.text(`${peer}: ${Object.values(about).join(', ')}`);
   }
 

@@ -21,7 +21,7 @@ import { Session } from './session.js';
  * @property {() => Promise<void>} close
  *
  * @typedef {Subject & {tokenize: (text: string) => Promise<number[]>, detokenize: (ids: number[]) => Promise<string>,
- *   variant: import('../../wasm-loader.js').Variant}} Ours
+ *   variant: import('../../wasm-loader.js').Variant, threads: number}} Ours
  *
  * @typedef {import('../common.js').ModelOptions & {file: string, repeats: number, peers?: boolean, runtime?: string,
  *   out?: string, wllamaContexts: number[], wllamaSettings: string[]}} SubjectOptions
@@ -54,9 +54,14 @@ export async function withSubjects(options, { longest, round }, use) {
     open.push(ours);
     const ids = await ours.tokenize(text);
     if (needed > ids.length) throw badArgument('contexts', `need ${needed} tokens, the text has ${ids.length}`, needed, ids.length);
-    if (options.peers) open.push(...(await (await checkout()).modelPeers(options, { longest, round }, ours.detokenize)));
+    if (options.peers)
+      open.push(...(await (await checkout()).modelPeers({ ...options, threads: ours.threads }, { longest, round }, ours.detokenize)));
     const [, ...peers] = open;
-    const where = environment(ours.variant, { runtime: ours.about.runtime, peers: peers.map(({ name, about }) => ({ name, ...about })) });
+    const where = environment(ours.variant, {
+      runtime: ours.about.runtime,
+      threads: ours.threads,
+      peers: peers.map(({ name, about }) => ({ name, ...about })),
+    });
     return await use({ ours, peers, ids, where });
   } finally {
     for (const subject of open.toReversed()) await subject.close();
@@ -67,12 +72,13 @@ export async function withSubjects(options, { longest, round }, use) {
 async function localSubject(options, capacity) {
   const engine = await loadEngine(options);
   const session = new Session(engine, capacity);
-  const { variant } = engine.info;
+  const { variant, threads } = engine.info;
   return {
     name: 'halfspace',
     most: capacity,
     about: {},
     variant,
+    threads,
     tokenize: async (text) => engine.tokenize(text),
     detokenize: async (ids) => engine.detokenize(ids),
     async prefill(ids, mode = 'dense') {
