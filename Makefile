@@ -7,6 +7,9 @@ C_HEADERS := $(sort $(shell find src wasm -name '*.h'))
 DOCUMENT := demo/documents/alice.txt
 QUESTION := Who does Alice follow down the rabbit-hole?
 CLI := $(NODE) web/cli.js
+# Of `make bench`: `make bench BENCHES=decode RUNTIME=bun`
+BENCHES := decode prefill attention quality scaling theory
+RUNTIME := node24
 
 .PHONY: all wasm run demo test test-native certify test-node test-browser bench lint fmt clean help
 
@@ -31,8 +34,8 @@ test: test-native test-node test-browser ## every test
 test-native: tools-native ## C kernels against their references, with sanitizers
 	sh tests/native/run.sh
 
-certify: tools-native ## a million certified queries, each bound against the true error (takes minutes)
-	HS_QUERIES=1000000 HS_FLAGS="-O2 -march=native" sh tests/native/run.sh strengths
+certify: tools-native ## a million certified queries, half with each form of the kernels: each bound against the true error (takes minutes)
+	HS_QUERIES=500000 HS_FLAGS="-O2 -march=native" sh tests/native/run.sh strengths
 
 test-node: wasm tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
@@ -40,8 +43,13 @@ test-node: wasm tools-npm ## JavaScript, the engine on a real model, and native 
 test-browser: wasm tools-npm tools-browser ## the page in Chromium and Firefox
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/browser/*.test.js
 
-bench: wasm tools-npm ## speed and error at several contexts
-	$(CLI) bench --model "$$($(CLI) pull)" --file $(DOCUMENT)
+bench: wasm tools-npm tools-bench tools-browser ## benches, with peers where there are some; reports go to build/bench (an hour)
+	@set -e; for name in $(BENCHES); do \
+		case $$name in decode|prefill|attention) peers=--peers ;; *) peers= ;; esac; \
+		case $$name in theory) text= ;; *) text="--model $$($(CLI) pull) --file $(DOCUMENT)" ;; esac; \
+		echo "bench $$name" >&2; \
+		$(CLI) bench $$name $$text $$peers --runtime $(RUNTIME) --out $(BUILD)/bench; \
+	done
 
 lint: tools-npm tools-native ## types, style, C warnings
 	npx tsc --noEmit

@@ -197,7 +197,7 @@ int32_t abi_cache_row(const cache *c, int32_t head, int32_t position, int32_t wh
 
 /* ---- attention/attention.h ---- */
 
-_Static_assert(sizeof(hs_attention_params) == 20 * 4, "web/attention-params.js lays out these words");
+_Static_assert(sizeof(hs_attention_params) == 21 * 4, "web/attention-params.js lays out these words");
 static hs_attention_stats attend_stats;
 
 /* f64 words of hs_attention_stats, since the last reset. */

@@ -150,6 +150,29 @@ void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const uint16_t *
     BY_QUERIES(q->group, logits_rows, load_eight_i8, q, rows, scale, n, out, out_stride)
 }
 
+static inline float sum_i32x4(v128_t v) {
+    v = wasm_i32x4_add(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));
+    v = wasm_i32x4_add(v, wasm_i32x4_shuffle(v, v, 1, 0, 3, 2));
+    return (float)wasm_i32x4_extract_lane(v, 0);
+}
+
+static inline void wide_products(int query, int group, const hs_wide_rows *w, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride) {
+    int d = w->head_dim;
+    for (int j = 0; j < n; j++, rows += d) {
+        v128_t sum[QUERIES];
+        for (int g = 0; g < group; g++) sum[g] = wasm_i32x4_splat(0);
+        for (int i = 0; i < d; i += 8) {
+            v128_t row = wasm_i16x8_load8x8(rows + i);
+            for (int g = 0; g < group; g++) sum[g] = wasm_i32x4_add(sum[g], wasm_i32x4_dot_i16x8(row, wasm_v128_load(w->wide[query + g] + i)));
+        }
+        for (int g = 0; g < group; g++) out[(query + g) * out_stride + j] = sum_i32x4(sum[g]) * w->scale[query + g] * hs_bf16_to_f32(scale[j]);
+    }
+}
+
+void hs_wide_products(const hs_wide_rows *w, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride) {
+    BY_QUERIES(w->group, wide_products, w, rows, scale, n, out, out_stride)
+}
+
 void hs_logits_rows_f32(const hs_queries *q, const float *rows, int n, float *out, int out_stride) {
     BY_QUERIES(q->group, logits_rows, load_eight_f32, q, rows, NULL, n, out, out_stride)
 }

@@ -1,9 +1,13 @@
 /*
  * Matrix products in SIMD.
  *
- * A weight vector holds 4 rows x 4 columns of u (quant/tensor.h). Its even and its odd bytes are widened to i16 and go
- * through i32x4.dot_i16x8_s with the matching pairs of activations, broadcast to all rows: each dot adds two columns to the
- * 32-bit sum of its row. The widening is done once for all tokens of a batch.
+ * A weight vector holds 4 rows x 4 columns of u (quant/tensor.h). With 16-bit dots its even and its odd bytes are widened to
+ * i16 and go through i32x4.dot_i16x8_s with the matching pairs of activations, broadcast to all rows: each dot adds two
+ * columns to the 32-bit sum of its row. The widening is done once for all tokens of a batch.
+ *
+ * With relaxed SIMD, weights of up to 5 bits (Q4, Q5) stay bytes and are the i7 operand, and an activation q = 256 h + l is
+ * two signed bytes, so sum(u q) = 256 sum(u h) + sum(u l), the same integers. A pair of products is at most 2 * 15 * 128 =
+ * 3840 (Q4) or 7936 (Q5): sums of 8 or 4 of them stay in 16 bits.
  *
  * f16 scales: (bits & 0x7fff) << 13 with the sign moved to bit 31 is the value times 2^-112; hs_act_meta.scale restores it.
  */
@@ -45,7 +49,20 @@ static inline void add_two_bits(const uint8_t *p, v128_t u[8]) {
     }
 }
 
-/* The block's weights, ready for any number of tokens: u[2v], u[2v+1] are the even and odd bytes of vector v as i16. */
+/* Whether a type's dot products are 8-bit ones here. */
+static inline int is_split(hs_pack pack) {
+#ifdef HS_RELAXED
+    return pack == HS_PACK_Q4 || pack == HS_PACK_Q5;
+#else
+    (void)pack;
+    return 0;
+#endif
+}
+
+/*
+ * The block's weights, ready for any number of tokens: u[v] are the bytes of vector v where is_split(), else u[2v], u[2v+1]
+ * its even and odd bytes as i16.
+ */
 static inline void unpack(hs_pack pack, const uint8_t *nibbles, v128_t u[16]) {
     unpack_nibbles(nibbles, u);
     if (pack == HS_PACK_Q5) add_fifth_bits(nibbles + 64, u);
@@ -55,7 +72,7 @@ static inline void unpack(hs_pack pack, const uint8_t *nibbles, v128_t u[16]) {
         unpack_nibbles(nibbles + 64, high);
         for (int v = 0; v < 8; v++) u[v] = wasm_v128_or(u[v], wasm_i16x8_shl(high[v], 4));
     }
-    for (int v = 7; v >= 0; v--) {
+    for (int v = 7; v >= 0 && !is_split(pack); v--) {
         v128_t bytes = u[v];
         u[2 * v] = wasm_v128_and(bytes, wasm_i16x8_splat(255));
         u[2 * v + 1] = wasm_u16x8_shr(bytes, 8);
@@ -72,10 +89,28 @@ static inline v128_t dot_vectors(const v128_t *u, const int16_t *q, int first, i
     return wasm_i32x4_add(even, odd);
 }
 
+/* Sum over vectors first..first+n-1 of u * half, signed bytes, one i32 per row. n vectors fit into 16 bits. */
+static inline v128_t dot_bytes(const v128_t *u, const int8_t *half, int first, int n) {
+    v128_t sum = hs_dot_i7(wasm_v128_load32_splat(half + 4 * first), u[first]);
+    for (int v = first + 1; v < first + n; v++) sum = wasm_i16x8_add(sum, hs_dot_i7(wasm_v128_load32_splat(half + 4 * v), u[v]));
+    return wasm_i32x4_extadd_pairwise_i16x8(sum);
+}
+
+static inline v128_t dot_half(hs_pack pack, const v128_t *u, const int8_t *half) {
+    if (pack == HS_PACK_Q4) return dot_bytes(u, half, 0, 8);
+    return wasm_i32x4_add(dot_bytes(u, half, 0, 4), dot_bytes(u, half, 4, 4));
+}
+
+/* The same as dot_vectors() of the whole block. */
+static inline v128_t dot_split(hs_pack pack, const v128_t *u, const int8_t *split) {
+    return wasm_i32x4_add(wasm_i32x4_shl(dot_half(pack, u, split), 8), dot_half(pack, u, split + HS_BLOCK));
+}
+
 static inline void matmul_tile(hs_pack pack, const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride) {
     int n_tokens = x->n_tokens, tile_bytes = hs_pack_tile_bytes(pack), header = pack == HS_PACK_Q6 ? 32 : 16;
     const uint8_t *tile = w->data + (size_t)group * (size_t)x->n_blocks * (size_t)tile_bytes;
     const int16_t *q = x->q;
+    const int8_t *split = x->split;
     const hs_act_meta *meta = x->meta;
     v128_t total[HS_BATCH];
     for (int t = 0; t < n_tokens; t++) total[t] = wasm_f32x4_splat(0);
@@ -88,7 +123,7 @@ static inline void matmul_tile(hs_pack pack, const hs_tensor *w, int group, cons
             d2 = scales_f16(tile + 16);
             m2 = scales_f16(tile + 24);
         }
-        for (int t = 0; t < n_tokens; t++, q += HS_BLOCK, meta++) {
+        for (int t = 0; t < n_tokens; t++, q += HS_BLOCK, split += 2 * HS_BLOCK, meta++) {
             v128_t value;
             if (pack == HS_PACK_Q6) {
                 v128_t first = wasm_f32x4_convert_i32x4(dot_vectors(u, q, 0, 4));
@@ -96,7 +131,7 @@ static inline void matmul_tile(hs_pack pack, const hs_tensor *w, int group, cons
                 value = hs_fma(first, d, wasm_f32x4_mul(wasm_v128_load32_splat(&meta->sum_half[0]), m));
                 value = hs_fma(second, d2, hs_fma(wasm_v128_load32_splat(&meta->sum_half[1]), m2, value));
             } else {
-                v128_t dot = wasm_f32x4_convert_i32x4(dot_vectors(u, q, 0, 8));
+                v128_t dot = wasm_f32x4_convert_i32x4(is_split(pack) ? dot_split(pack, u, split) : dot_vectors(u, q, 0, 8));
                 value = hs_fma(dot, d, wasm_f32x4_mul(wasm_v128_load32_splat(&meta->sum), m));
             }
             total[t] = hs_fma(value, wasm_v128_load32_splat(&meta->scale), total[t]);
@@ -120,8 +155,9 @@ void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_ac
     for (int b = 0; b < a->n_blocks; b++) {
         size_t at = (size_t)b * (size_t)a->n_tokens + (size_t)first;
         int16_t *q = a->q + at * HS_BLOCK;
+        int8_t *split = a->split + at * 2 * HS_BLOCK;
         hs_act_meta *meta = a->meta + at;
-        for (int t = first; t < first + n; t++, q += HS_BLOCK, meta++) {
+        for (int t = first; t < first + n; t++, q += HS_BLOCK, split += 2 * HS_BLOCK, meta++) {
             const float *block = x + (size_t)t * (size_t)x_stride + (size_t)b * HS_BLOCK;
             v128_t in[8], largest = wasm_f32x4_splat(0), sums[2];
             for (int v = 0; v < 8; v++) {
@@ -131,7 +167,7 @@ void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_ac
             largest = wasm_f32x4_pmax(largest, wasm_i32x4_shuffle(largest, largest, 2, 3, 0, 1));
             largest = wasm_f32x4_pmax(largest, wasm_i32x4_shuffle(largest, largest, 1, 0, 3, 2));
             float peak = wasm_f32x4_extract_lane(largest, 0);
-            v128_t inverse = wasm_f32x4_splat(peak > 0 ? 32767 / peak : 0);
+            v128_t inverse = wasm_f32x4_splat(peak > 0 ? HS_ACT_MOST / peak : 0);
             v128_t wide[4];
             for (int v = 0; v < 4; v++) {
                 v128_t low = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(wasm_f32x4_mul(in[2 * v], inverse)));
@@ -140,8 +176,17 @@ void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_ac
                 sums[v / 2] = v % 2 ? wasm_i32x4_add(sums[v / 2], pair) : pair;
                 wide[v] = wasm_i16x8_narrow_i32x4(low, high);
             }
+            for (int v = 0; v < 4; v += 2) {
+                v128_t low[2], high[2];
+                for (int i = 0; i < 2; i++) {
+                    low[i] = wasm_i16x8_shr(wasm_i16x8_shl(wide[v + i], 8), 8);
+                    high[i] = wasm_i16x8_shr(wasm_i16x8_sub(wide[v + i], low[i]), 8);
+                }
+                wasm_v128_store(split + 8 * v, wasm_i8x16_narrow_i16x8(high[0], high[1]));
+                wasm_v128_store(split + HS_BLOCK + 8 * v, wasm_i8x16_narrow_i16x8(low[0], low[1]));
+            }
             for (int v = 0; v < 4; v++) wasm_v128_store(q + 8 * v, wasm_i16x8_shuffle(wide[v], wide[v], 0, 2, 1, 3, 4, 6, 5, 7));
-            meta->scale = peak / 32767 * 0x1p112f;
+            meta->scale = peak / HS_ACT_MOST * 0x1p112f;
             for (int h = 0; h < 2; h++) meta->sum_half[h] = hs_sum_f32x4(wasm_f32x4_convert_i32x4(sums[h]));
             meta->sum = meta->sum_half[0] + meta->sum_half[1];
         }

@@ -32,7 +32,7 @@ static int close_to(const float *a, const float *b, int n, float tolerance) {
 /* One tile row group of the type, random bits and small scales, times three tokens. */
 static int matmul_agrees(int type) {
     static float x[TOKENS * COLS];
-    static uint8_t rows[4 * COLS * 2], act_buffer[2][COLS / HS_BLOCK * TOKENS * (HS_BLOCK * sizeof(int16_t) + sizeof(hs_act_meta))];
+    static uint8_t rows[4 * COLS * 2], act_buffer[2][COLS / HS_BLOCK * TOKENS * (HS_BLOCK * sizeof(int16_t) + 2 * HS_BLOCK + sizeof(hs_act_meta))];
     hs_tensor w;
     if (hs_tensor_init(&w, type, 4, COLS) != 0) return 0;
     for (unsigned i = 0; i < sizeof rows; i++) rows[i] = (uint8_t)(next_random() >> 24);

@@ -12,7 +12,7 @@ define need
 	fi
 endef
 
-.PHONY: tools-wasm tools-native tools-browser tools-npm
+.PHONY: tools-wasm tools-native tools-browser tools-npm tools-bench
 
 tools-wasm: tools-npm
 	$(call need,emcc clang-22 wasm-ld-22,emscripten clang-22 lld-22 llvm-22)
@@ -29,4 +29,11 @@ tools-npm: node_modules/.package-lock.json
 # Scripts of dependencies do not run: node-llama-cpp would try to build what its binary packages already bring.
 node_modules/.package-lock.json: package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# Peers and runtimes for benches, in a folder of their own: nothing else needs them.
+tools-bench: tests/bench/node_modules/.package-lock.json
+
+tests/bench/node_modules/.package-lock.json: tests/bench/package-lock.json
+	cd tests/bench && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@

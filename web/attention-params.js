@@ -6,6 +6,7 @@ const MODES = { dense: 0, hsr: 1, relu: 2 };
 const STRENGTHS = { fast: 0, certified: 1, exact: 2 };
 const FAR_FIELDS = { first: 1, second: 2 };
 const PREFILL = { exact: 0, hsr: 1 };
+const EPS_OF = { value: 0, output: 1 };
 
 /** The words of hs_attention_params in their order: integers, and f32 numbers. */
 const LAYOUT = /** @type {const} */ ({
@@ -28,6 +29,7 @@ const LAYOUT = /** @type {const} */ ({
   causal: 'int',
   scale: 'float',
   softcap: 'float',
+  epsOf: 'int',
   denseAbove: 'float',
 });
 
@@ -61,8 +63,10 @@ const RANGES = {
  *   logits, found for sure.
  * @property {number} [r] hsr: keys per query, the ones of the largest logits; default for exact n^(4/5) of n keys
  * @property {number} [topP] hsr: the fewest keys that hold this share, 0..1
- * @property {number} [eps] certified: bound on |error of the output| / |output|, 0.0001..1, default 0.1; fast and exact:
+ * @property {number} [eps] certified: bound on |error of the output| over what epsOf says, 0.0001..1, default 0.1; fast and exact:
  *   the same as topP 1 - eps
+ * @property {'value' | 'output'} [epsOf] certified: what eps is relative to, the longest value of the cache (default, as in the
+ *   paper's bounds) or the output's own length, which is stricter
  * @property {number} [theta] fast: a key is evaluated exactly from this estimated share on, 0..1, default 0.001
  * @property {number} [leafTheta] fast: a leaf of 16 keys is looked into that may hold this share, 0..1, default 0.002
  * @property {number} [valueTheta] fast: a key that is not evaluated gives its own value its estimated weight from this
@@ -97,7 +101,7 @@ const RANGES = {
  * @property {number} errorMean of query heads, |error of the output|: certified and exact: a bound; fast: an estimate; else 0
  * @property {number} errorMax the largest of them
  * @property {number} errorRelativeMean mean of them / the output's length
- * @property {number} valueNorm length of the longest value that was met
+ * @property {number} valueNorm length of the longest value that was met; eps is relative to it by default
  */
 
 /**
@@ -148,6 +152,7 @@ export function attentionValues(options, path = '', prefill = 'exact') {
     strength: checkName(`${path}strength`, strength, STRENGTHS),
     farField: farField === false ? 0 : checkName(`${path}farField`, farField === true ? 'second' : farField, FAR_FIELDS),
     prefill: checkName(`${path}prefill`, given.prefill ?? prefill, PREFILL),
+    epsOf: checkName(`${path}epsOf`, given.epsOf ?? 'value', EPS_OF),
     alpha: 1,
     ...attentionNumbers(given, ['r', 'topP', 'eps', 'theta', 'leafTheta', 'valueTheta', 'denseBelow', 'denseAbove', 'alpha', 'b'], path),
   };

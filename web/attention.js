@@ -1,5 +1,6 @@
-/** The half-space reporting index, KV caches and attention over them, in WebAssembly, without any model. */
+/** Half-space reporting indexes, KV caches and attention over them, in WebAssembly, without any model. */
 export { attend, reluThreshold } from './attention/attend.js';
 export { HsrIndex } from './attention/hsr-index.js';
 export { KvCache } from './attention/kv-cache.js';
+export { PartitionTree } from './attention/partition-tree.js';
 export { HalfspaceError } from './errors.js';

@@ -2,7 +2,13 @@
 /** The `halfspace` command. Results go to stdout, progress to stderr, a failure is one line and exit status 1. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 
-import { bench } from './cli/bench.js';
+import { attentionStep } from './cli/bench/attention.js';
+import { decode } from './cli/bench/decode.js';
+import { prefill } from './cli/bench/prefill.js';
+import { quality } from './cli/bench/quality.js';
+import { inRuntime, RUNTIMES } from './cli/bench/runtime.js';
+import { scaling } from './cli/bench/scaling.js';
+import { theory } from './cli/bench/theory.js';
 import { compare, generate } from './cli/generate.js';
 import { inspect, logits, perplexity, tokenize } from './cli/measure.js';
 import { pull } from './cli/pull.js';
@@ -27,26 +33,46 @@ const threads = (text) => (text === 'auto' ? text : count(text));
 /** @param {string} text */
 const counts = (text) => text.split(',').map(count);
 
+/** @param {string} text */
+const list = (text) => text.split(',');
+
 const program = new Command('halfspace').description('Long-context LLM decoding on the CPU').exitOverride();
+
+/**
+ * A command that runs WebAssembly.
+ * @param {Command} command
+ */
+function wasmOptions(command) {
+  return command
+    .addOption(new Option('--variant <build>', 'WebAssembly build').choices(['auto', 'relaxed', 'simd']).default('auto'))
+    .option('--json', 'print one JSON object on the last line');
+}
+
+/**
+ * A command that may run a model.
+ * @param {Command} command
+ */
+function engineOptions(command) {
+  return wasmOptions(command)
+    .option('--rope-theta <x>', 'RoPE base instead of the file’s', number)
+    .addOption(new Option('--rope-scaling <type>', 'RoPE scaling instead of the file’s').choices(['none', 'linear', 'ntk', 'yarn']))
+    .option('--rope-factor <x>', 'factor of the RoPE scaling', number);
+}
 
 /**
  * A command on a model.
  * @param {string} name
  * @param {string} description
+ * @param {{parent?: Command, isDefault?: boolean, ctx?: number}} [options] isDefault: what the parent does where no other
+ *   command is named; ctx: default context length
  */
-function modelCommand(name, description) {
-  return program
-    .command(name)
+function modelCommand(name, description, { parent = program, isDefault = false, ctx } = {}) {
+  return engineOptions(parent.command(name, { isDefault }))
     .description(description)
     .requiredOption('--model <path or URL>', 'GGUF file')
-    .option('--ctx <tokens>', 'context length', count)
-    .addOption(new Option('--kv <type>', 'KV cache').choices(['q8', 'f32']).default('q8'))
-    .addOption(new Option('--variant <build>', 'WebAssembly build').choices(['auto', 'relaxed', 'simd']).default('auto'))
+    .option('--ctx <tokens>', 'context length', count, ctx)
     .option('--threads <n>', 'threads, or auto: one per processor, 4 at most', threads, 1)
-    .option('--rope-theta <x>', 'RoPE base instead of the file’s', number)
-    .addOption(new Option('--rope-scaling <type>', 'RoPE scaling instead of the file’s').choices(['none', 'linear', 'ntk', 'yarn']))
-    .option('--rope-factor <x>', 'factor of the RoPE scaling', number)
-    .option('--json', 'print one JSON object on the last line');
+    .addOption(new Option('--kv <type>', 'KV cache').choices(['q8', 'f32']).default('q8'));
 }
 
 const attention = () => new Option('--attention <mode>', 'attention while decoding').choices(['dense', 'hsr']).default('hsr');
@@ -103,11 +129,85 @@ program
   .option('--json', 'print one JSON object on the last line')
   .action(tokenize);
 
-modelCommand('bench', 'time per token, dense and hsr, interleaved, with the error beside')
-  .requiredOption('--file <path>', 'text to fill the context with')
+const bench = program.command('bench').description('speed, with the error beside; decode where no other is named');
+
+/**
+ * What all benches take.
+ * @param {Command} command
+ */
+const benchOptions = (command) =>
+  command
+    .addOption(new Option('--runtime <name>', 'where to run; from a checkout, after make tools-bench').choices(RUNTIMES))
+    .option('--out <folder>', 'also write JSON, a Markdown table, and charts as SVG');
+
+/**
+ * What benches take that compare with peers running the model.
+ * @param {Command} command
+ */
+const peerOptions = (command) =>
+  benchOptions(command)
+    .requiredOption('--file <path>', 'text to fill the context with')
+    .option('--peers', 'also llama.cpp and wllama (in Chromium); from a checkout, after make tools-bench')
+    .option('--wllama-contexts <list>', 'contexts that wllama takes part in; it reads about 10 tokens a second', counts, [512, 2048])
+    .option('--wllama-settings <list>', 'e.g. default, f32, fa-f16, fa-q8:2 (flash attention, KV cache, threads)', list, [
+      'default',
+      'f32',
+    ]);
+
+peerOptions(modelCommand('decode', 'time per token, dense and hsr, interleaved, with the error beside', { parent: bench, isDefault: true }))
   .option('--contexts <list>', 'context lengths', counts, [512, 2048, 4096, 8000])
-  .option('--repeats <n>', 'decode steps per context', count, 16)
-  .action(bench);
+  .option('--repeats <n>', 'rounds per context', count, 5)
+  .option('--tokens <n>', 'tokens that a round decodes', count, 8)
+  .action(inRuntime(decode));
+
+peerOptions(modelCommand('prefill', 'tokens read per second, exactly and by half-space reporting', { parent: bench }))
+  .option('--lengths <list>', 'lengths of the prompt', counts, [512, 8000])
+  .option('--repeats <n>', 'rounds per length', count, 3)
+  .action(inRuntime(prefill));
+
+benchOptions(modelCommand('quality', 'time and error of many attention options over the same tokens', { parent: bench, ctx: 8100 }))
+  .requiredOption('--file <path>', 'text')
+  .option('--eval-tokens <n>', 'tokens at the end that are decoded', count, 256)
+  .option('--certified-tokens <n>', 'of them with certified attention, which is slow', count, 16)
+  .action(inRuntime(quality, 'quality'));
+
+/**
+ * A bench of attention alone.
+ * @param {string} name
+ * @param {string} description
+ * @param {number[]} sizes
+ */
+function keysCommand(name, description, sizes) {
+  return benchOptions(engineOptions(bench.command(name)))
+    .description(description)
+    .option('--model <path or URL>', 'GGUF file whose keys to take, beside or instead of Gaussian ones')
+    .option('--file <path>', 'text that the model reads')
+    .option('--ctx <tokens>', 'tokens that the model reads', count, 8192)
+    .option('--sizes <list>', 'numbers of keys', counts, sizes);
+}
+
+keysCommand(
+  'scaling',
+  'how the time of a query and the bytes of a key grow',
+  Array.from({ length: 9 }, (_, i) => 2 ** (11 + i)),
+)
+  .option('--layers <list>', 'layers whose keys to take', counts, [1, 9, 18, 26])
+  .action(inRuntime(scaling, 'scaling'));
+
+keysCommand('attention', 'attention step of one layer, dense and fast', [8192, 32_768, 131_072])
+  .option('--layer <n>', 'layer whose keys to take', count, 9)
+  .option('--peers', 'also onnxruntime-web, and hnswlib-wasm in Chromium; from a checkout, after make tools-bench')
+  .action(inRuntime(attentionStep, 'attention'));
+
+benchOptions(wasmOptions(bench.command('theory')))
+  .description('half-space reporting in 2 to 4 dimensions, where theory has it sublinear, and beyond')
+  .option(
+    '--sizes <list>',
+    'numbers of keys',
+    counts,
+    Array.from({ length: 9 }, (_, i) => 2 ** (8 + i)),
+  )
+  .action(inRuntime(theory, 'theory'));
 
 try {
   await program.parseAsync();

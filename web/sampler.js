@@ -63,7 +63,7 @@ function checked(field, value, least, most, integer) {
  * @param {number} seed
  * @returns {() => number} uniform in [0, 1), 53 bits
  */
-function createRandom(seed) {
+export function createRandom(seed) {
   let mix = (seed ^ Math.imul(Math.floor(seed / 2 ** 32), 0x9e3779b1)) >>> 0;
   const splitmix = () => {
     mix = (mix + 0x9e3779b9) >>> 0;

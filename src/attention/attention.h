@@ -36,6 +36,10 @@ typedef enum { HS_FAR_DROPPED = 0,
                HS_FAR_FIRST = 1,
                HS_FAR_SECOND = 2 } hs_far_field;
 
+/* What a certified error is relative to: the longest value of the cache, as in the paper's bounds, or the output itself. */
+typedef enum { HS_EPS_OF_VALUE = 0,
+               HS_EPS_OF_OUTPUT = 1 } hs_eps_of;
+
 /*
  * 32-bit words, in this order also across the ABI. 0 means the default unless said. Of r, top_p, eps and theta at most one
  * is given; with none, fast goes by theta, certified by eps, exact by r.
@@ -46,7 +50,7 @@ typedef struct {
     int far_field;     /* hs_far_field, of hsr; 0 is HS_FAR_DROPPED */
     int r;             /* keys per query; for exact by default hs_paper_r() of the keys that are seen */
     float top_p;       /* share of the mass that reported keys hold, 0..1 */
-    float eps;         /* certified: largest |error| / |output|, from HS_EPS_LEAST; else the same as top_p = 1 - eps. HS_EPS */
+    float eps;         /* certified: bound on |error| over what eps_of says, from HS_EPS_LEAST; else the same as top_p = 1 - eps. HS_EPS */
     float theta;       /* fast, 0..1: HS_THETA */
     float leaf_theta;  /* fast, 0..1: HS_LEAF_THETA */
     float value_theta; /* fast, 0..1: HS_VALUE_THETA */
@@ -60,6 +64,7 @@ typedef struct {
     int causal;        /* query i of a block of n sees what it would see with end - (n - 1 - i) for `end` */
     float scale;       /* logit = scale * <q,k>; not 0 */
     float softcap;     /* logit = softcap * tanh(logit / softcap); 0: none */
+    int eps_of;        /* hs_eps_of */
     float dense_above; /* fast: dense when more than this share of the leaves would be opened, 0..1 (never): HS_DENSE_ABOVE */
 } hs_attention_params;
 
@@ -88,7 +93,7 @@ typedef struct {
     double error;          /* certified, exact: sum over queries of the bound on the output error; fast: of its estimate; in units of values */
     double error_max;      /* the largest of them */
     double error_relative; /* sum over queries of that bound or estimate / the output's length */
-    double value_norm;     /* largest length of a value that was met */
+    double value_norm;     /* largest length of a value that was met; eps is relative to it by default */
     double dense;          /* queries for which hsr fell back to dense attention because it was cheaper */
 } hs_attention_stats;
 

@@ -1,20 +1,12 @@
 /*
- * hsr of strengths certified and exact: which keys to evaluate exactly, and a bound on the output error that always holds.
- *
- * With w_i the true weight of key i, S the chosen keys, h the output, m_L the mean value of leaf L, f_L the weight that L
- * was given in the far field (0 without one), and w_L the true weight of its keys outside of S,
- *   true output - h = sum over L of [ (w_L - f_L) (m_L - h) + sum over i in L outside of S of w_i (v_i - m_L) ] / W ,
- * which follows from h (sum over S of w + sum of f) = sum over S of w v + sum of f m. Every w_i lies in an interval, every
- * v_i within the leaf's radius of m_L (dispersion() says how that is used), and W is at least the sum of all lower ends: so the right side has a bound. It is
- * the identity |error| = tau |mean of the tail - mean of the head| (arXiv 2512.07647) leaf by leaf. What rounding moves
- * refined weights and sums is added.
+ * hsr of strengths certified and exact: which keys to evaluate exactly. Keys are refined, i.e. their intervals narrowed, only
+ * while they may matter to the choice or to the bound (certificate.c).
  */
-#include "attention/interval.h"
+#include "attention/certificate.h"
 #include "attention/select.h"
-#include "base/f16.h"
+#include "hsr/rank.h"
 
 #include <math.h>
-#include <string.h>
 
 /* Shares of the allowed error that keys known to 4 bits, and refined keys without their own value, may make. */
 static const double SCREENED_PART = 0.65;
@@ -23,39 +15,8 @@ enum { HEAD_PART = 64,
        STEP_PART = 16,
        HEAD_LEAST = 32 };
 
-/* Weights of a query relative to exp(peak), by what is known of them. */
-typedef struct {
-    float peak;     /* the largest refined logit */
-    double refined; /* sum of refined keys */
-    double lower;   /* of lower ends of the others */
-    double upper;   /* of upper ends of the others */
-} known_mass;
-
 static int is_unrefined(const hs_intervals *t, int slot) {
     return !t->refined[slot];
-}
-
-/* Relative to exp(peak). */
-static double weight(float logit, float peak) {
-    return (double)expf(logit - peak);
-}
-
-/* t->copy becomes logit + side * radius of the refined, or of the other, keys, and -infinity elsewhere; then their weights. */
-static double weigh_ends(const hs_intervals *t, int refined, float side, float peak) {
-    for (int i = 0; i < t->slots; i++) t->copy[i] = t->refined[i] == refined ? t->logit[i] + side * t->radius[i] : -INFINITY;
-    return (double)hs_exp_sum(t->copy, t->slots, peak);
-}
-
-/* The factor of 1e-5 covers the rounding of the sums. hs_exp_sum() stops at exp(88): enough to be refined under any budget. */
-static known_mass mass_of(const hs_intervals *t) {
-    known_mass m = {-INFINITY, 0, 0, 0};
-    for (int i = 0; i < t->slots; i++) {
-        if (t->refined[i] && t->logit[i] > m.peak) m.peak = t->logit[i];
-    }
-    m.refined = weigh_ends(t, 1, 0, m.peak);
-    m.lower = weigh_ends(t, 0, -1, m.peak) * (1 - 1e-5);
-    m.upper = weigh_ends(t, 0, 1, m.peak) * (1 + 1e-5);
-    return m;
 }
 
 /* The r-th largest of value(slot) over the visible slots that `among` accepts (all when NULL), or -infinity when there are fewer. */
@@ -64,7 +25,7 @@ static float nth(const hs_intervals *t, int r, float (*value)(const hs_intervals
     for (int i = 0; i < t->slots; i++) {
         if (t->logit[i] > -INFINITY && (!among || among(t, i))) t->copy[n++] = value(t, i);
     }
-    return n >= r ? hs_nth_largest(t->copy, n, r) : -INFINITY;
+    return n >= r ? hs_rth_largest(t->copy, n, r) : -INFINITY;
 }
 
 static float estimate(const hs_intervals *t, int slot) {
@@ -80,15 +41,15 @@ static void refine_head(hs_intervals *t, int r) {
  * Refines until the upper ends of the others sum to at most `share` of the mass: in steps, as the known mass grows and
  * spares the later ones.
  */
-static known_mass refine_to_share(hs_intervals *t, double share) {
-    known_mass m = mass_of(t);
+static hs_known_mass refine_to_share(hs_intervals *t, double share) {
+    hs_known_mass m = hs_mass_of(t);
     while (m.upper > share * (m.refined + m.lower)) {
-        /* mass_of() left the weights of the upper ends in t->copy. */
+        /* hs_mass_of() left the weights of the upper ends in t->copy. */
         float least = hs_mass_threshold(t->copy, t->slots, m.upper - share * (m.refined + m.lower));
         float by_mass = least > 0 ? m.peak + logf(least) : -INFINITY, by_step = nth(t, t->slots / STEP_PART, hs_upper, is_unrefined);
         float first = nth(t, 1, hs_upper, is_unrefined); /* rounding may leave a threshold just above the key that is meant */
         hs_refine_from(t, fminf(first, fmaxf(by_step, by_mass)));
-        m = mass_of(t);
+        m = hs_mass_of(t);
     }
     return m;
 }
@@ -111,17 +72,17 @@ static void choose_largest(hs_intervals *t, int r) {
             if (t->refined[i] && t->logit[i] == least) t->copy[ties++] = negative_position(t, &span, i);
         }
     }
-    float last = hs_nth_largest(t->copy, ties, r - above);
+    float last = hs_rth_largest(t->copy, ties, r - above);
     for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
         for (int i = span.first; i < span.first + span.piece.end - span.piece.first; i++) t->chosen[i] |= t->refined[i] && t->logit[i] == least && negative_position(t, &span, i) >= last;
     }
 }
 
 /* Chooses refined keys, largest first, until those left hold at most `rest` (relative to exp(peak)). */
-static void choose_down_to(hs_intervals *t, const known_mass *m, double rest) {
-    weigh_ends(t, 1, 0, m->peak);
+static void choose_down_to(hs_intervals *t, const hs_known_mass *m, double rest) {
+    hs_weigh_ends(t, 1, 0, m->peak);
     float least = rest > 0 ? hs_mass_threshold(t->copy, t->slots, m->refined - rest) : 0;
-    weigh_ends(t, 1, 0, m->peak);
+    hs_weigh_ends(t, 1, 0, m->peak);
     for (int i = 0; i < t->slots; i++) t->chosen[i] = t->refined[i] && t->logit[i] > -INFINITY && t->copy[i] >= least;
 }
 
@@ -132,217 +93,24 @@ static void choose_unsealed(hs_intervals *t) {
     }
 }
 
-/* The chosen keys of a span join numerator and mass. */
-static void add_chosen(const hs_intervals *t, const hs_span *span, hs_softmax *s, int g) {
-    int index[HS_RUN], n = 0, end = span->piece.end - span->piece.first, d = t->kv->head_dim;
-    for (int i = 0; i < end; i++) {
-        if (t->chosen[span->first + i]) {
-            index[n] = span->piece.first + i;
-            s->logits[n++] = t->logit[span->first + i];
-        }
-        if (n == HS_RUN || (i == end - 1 && n > 0)) {
-            s->mass[g] += hs_exp_sum(s->logits, n, s->peak[g]);
-            hs_add_values(span->piece.kv, s->logits, HS_RUN, 0, index, n, 1, s->out + g * d);
-            n = 0;
-        }
-    }
-}
-
-/* What is known of the weights of a leaf's keys that were not chosen. */
-typedef struct {
-    double screened, screened_lower, screened_upper; /* those known to 4 bits: estimate and ends of the sum */
-    double refined;
-    double dispersed; /* no sum of weight * (value - mean value) is longer */
-} leaf_tail;
-
-/*
- * |sum of w_i (v_i - m)| for weights in [lower, upper] (0 for chosen keys). As the v_i - m of all 16 keys sum to almost 0 (m
- * is their mean, rounded to int8), any w may be subtracted from every weight: what is left is summed against the radius,
- * or by Cauchy-Schwarz against the spread.
- */
-static double dispersion(const hs_kv *kv, int leaf, const float *lower, const float *upper) {
-    double middle = 0, all = 0, sum = 0, squares = 0, radius = (double)kv->leaf_v_radius[leaf];
-    for (int i = 0; i < HS_LEAF; i++) {
-        all += (double)upper[i];
-        middle += 0.5 / HS_LEAF * ((double)lower[i] + (double)upper[i]);
-    }
-    for (int i = 0; i < HS_LEAF; i++) {
-        double off = fmax((double)upper[i] - middle, middle - (double)lower[i]);
-        sum += off;
-        squares += off * off;
-    }
-    double rounded = 0.5 * (double)hs_bf16_to_f32(kv->leaf_v_scale[leaf]) * sqrt(kv->head_dim) * HS_LEAF * middle;
-    return fmin(all * radius, fmin(sum * radius, sqrt(squares) * (double)kv->leaf_v_spread[leaf]) + rounded) * (1 + 1e-5);
-}
-
-static leaf_tail tail_of(const hs_intervals *t, const hs_span *span, int leaf, float peak) {
-    float estimate[HS_LEAF], lower[HS_LEAF], upper[HS_LEAF], refined[HS_LEAF];
-    int slot = span->first + leaf * HS_LEAF;
-    const uint16_t *k_scale = span->piece.kv->k_scale + span->piece.first + leaf * HS_LEAF;
-    for (int i = 0; i < HS_LEAF; i++) {
-        float logit = t->chosen[slot + i] ? -INFINITY : t->logit[slot + i], radius = t->radius[slot + i], scale = hs_bf16_to_f32(k_scale[i]);
-        /* As in hs_screen(): the mean of exp over what the low nibbles may be. */
-        float half = t->variance * scale * scale;
-        half = half < 0.5f ? half : 0.5f;
-        refined[i] = t->refined[slot + i] ? logit : -INFINITY;
-        logit = t->refined[slot + i] ? -INFINITY : logit;
-        estimate[i] = logit - (half < radius ? half : radius);
-        lower[i] = logit - radius;
-        upper[i] = logit + radius;
-    }
-    leaf_tail tail = {
-        .screened = (double)hs_exp_sum(estimate, HS_LEAF, peak),
-        .screened_lower = (double)hs_exp_sum(lower, HS_LEAF, peak) * (1 - 1e-5),
-        .screened_upper = (double)hs_exp_sum(upper, HS_LEAF, peak) * (1 + 1e-5),
-        .refined = (double)hs_exp_sum(refined, HS_LEAF, peak),
-    };
-    for (int i = 0; i < HS_LEAF; i++) {
-        lower[i] += refined[i];
-        upper[i] += refined[i];
-    }
-    tail.dispersed = dispersion(span->piece.kv, span->piece.first / HS_LEAF + leaf, lower, upper);
-    return tail;
-}
-
-/* Far field of a sealed span: leaf_weight of its leaves, in numerator and mass. */
-static void add_span_far_field(hs_intervals *t, const hs_span *span, hs_softmax *s, int g) {
-    const hs_kv *kv = span->piece.kv;
-    int leaves = (span->piece.end - span->piece.first) / HS_LEAF, first = span->piece.first / HS_LEAF;
-    float *w = t->leaf_weight + span->first / HS_LEAF;
-    for (int j = 0; j < leaves; j++) {
-        leaf_tail tail = tail_of(t, span, j, s->peak[g]);
-        w[j] = (float)(tail.screened + tail.refined);
-        s->mass[g] += w[j];
-    }
-    hs_accumulate_i8(w, leaves, kv->leaf_v + (size_t)first * (size_t)kv->head_dim, kv->leaf_v_scale + first, NULL, leaves, 1, kv->head_dim, s->out + g * kv->head_dim);
-}
-
-/* Distance of a leaf's stored mean value from the output. */
-static double mean_distance(const hs_kv *kv, int leaf, const float *h) {
-    const int8_t *mean = kv->leaf_v + (size_t)leaf * (size_t)kv->head_dim;
-    float scale = hs_bf16_to_f32(kv->leaf_v_scale[leaf]), square = 0;
-    for (int i = 0; i < kv->head_dim; i++) {
-        float off = scale * (float)mean[i] - h[i];
-        square += off * off;
-    }
-    return sqrt((double)square) * (1 + 1e-5);
-}
-
-static double length_of(const float *h, int d) {
-    double square = 0;
-    for (int i = 0; i < d; i++) square += (double)h[i] * (double)h[i];
-    return sqrt(square);
-}
-
-/* The numerator's part of the error bound of one span's keys that were not chosen. */
-static double span_error(const hs_intervals *t, const hs_span *span, const float *h, float peak, double farthest) {
-    const hs_kv *kv = span->piece.kv;
-    double error = 0;
-    if (!span->piece.sealed) {
-        for (int i = span->first; i < span->first + span->piece.end - span->piece.first; i++) error += t->chosen[i] || t->logit[i] == -INFINITY ? 0 : weight(t->logit[i], peak) * farthest;
-        return error;
-    }
-    for (int j = 0; j < (span->piece.end - span->piece.first) / HS_LEAF; j++) {
-        leaf_tail tail = tail_of(t, span, j, peak);
-        double all = tail.screened_upper + tail.refined, off = all;
-        if (all == 0) continue;
-        if (t->p->far_field != HS_FAR_DROPPED) off = fmax(tail.screened_upper - tail.screened, tail.screened - tail.screened_lower);
-        error += off * mean_distance(kv, span->piece.first / HS_LEAF + j, h) + tail.dispersed;
-    }
-    return error;
-}
-
-/* The part that rounding makes: of refined logits, of sums and exponentials in f32. `farthest`: no value is farther from h. */
-static double rounding_error(const hs_intervals *t, const known_mass *m, double farthest) {
-    double moved = 0;
-    weigh_ends(t, 1, 0, m->peak);
-    for (int i = 0; i < t->slots; i++) {
-        if (t->copy[i] > 0) moved += (double)t->copy[i] * expm1(2 * (double)t->radius[i]);
-    }
-    double sums = (1024 + t->slots / 128) * 0x1p-24 + fabs((double)m->peak) * 0x1p-22;
-    return farthest * (moved / m->refined + sums);
-}
-
-/* Output h of the chosen keys, and the bound on its error. The running softmax of query g is left unfinished. */
-static double evaluate(hs_intervals *t, const known_mass *m, hs_softmax *s, int g) {
-    int d = t->kv->head_dim;
-    float *out = s->out + g * d, h[HS_MAX_HEAD_DIM];
-    memset(out, 0, (size_t)d * sizeof(float));
-    s->peak[g] = m->peak;
-    s->mass[g] = 0;
-    for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
-        add_chosen(t, &span, s, g);
-        if (span.piece.sealed && t->p->far_field != HS_FAR_DROPPED) add_span_far_field(t, &span, s, g);
-    }
-    for (int i = 0; i < d; i++) h[i] = out[i] / s->mass[g];
-    double farthest = (double)t->kv->v_norm + length_of(h, d), error = 0;
-    for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) error += span_error(t, &span, h, m->peak, farthest);
-    return error / (m->refined + m->lower) * (1 + 1e-6) + rounding_error(t, m, farthest);
-}
-
-static double logit_in_f64(const hs_intervals *t, const hs_kv *kv, int own, const float *q) {
-    float key[HS_MAX_HEAD_DIM];
-    double product = 0;
-    hs_kv_key(kv, own, key);
-    for (int i = 0; i < kv->head_dim; i++) product += (double)q[i] * (double)key[i];
-    double logit = (double)t->p->scale * product, cap = (double)t->p->softcap;
-    return cap > 0 ? cap * tanh(logit / cap) : logit;
-}
-
-/* Chosen keys get logits from f64: only their rounding to f32 is left. */
-static void sharpen_chosen(hs_intervals *t, const float *q) {
-    for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
-        for (int i = span.first; i < span.first + span.piece.end - span.piece.first; i++) {
-            float rounding = fabsf(t->logit[i]) * 0x1p-22f;
-            if (!t->chosen[i] || t->radius[i] <= rounding) continue;
-            t->logit[i] = (float)logit_in_f64(t, span.piece.kv, span.piece.first + i - span.first, q);
-            t->radius[i] = fabsf(t->logit[i]) * 0x1p-22f;
-        }
-    }
-}
-
-/* Dense attention of one query in f64: what is left when rounding in f32 alone is above eps. */
-static double evaluate_in_f64(hs_intervals *t, const float *q, hs_softmax *s, int g) {
-    int d = t->kv->head_dim;
-    float value[HS_MAX_HEAD_DIM];
-    double sum[HS_MAX_HEAD_DIM] = {0}, peak = -INFINITY, mass = 0;
-    hs_refine_from(t, -INFINITY);
-    for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
-        for (int i = span.first; i < span.first + span.piece.end - span.piece.first; i++) {
-            int own = span.piece.first + i - span.first;
-            if (t->logit[i] == -INFINITY) continue;
-            double logit = logit_in_f64(t, span.piece.kv, own, q), higher = fmax(peak, logit), factor = exp(peak - higher), w = exp(logit - higher);
-            t->chosen[i] = 1;
-            t->logit[i] = (float)logit;
-            hs_kv_value(span.piece.kv, own, value);
-            peak = higher;
-            mass = mass * factor + w;
-            for (int dim = 0; dim < d; dim++) sum[dim] = sum[dim] * factor + w * (double)value[dim];
-        }
-    }
-    for (int dim = 0; dim < d; dim++) s->out[g * d + dim] = (float)(sum[dim] / mass);
-    s->peak[g] = (float)(peak + log(mass));
-    s->mass[g] = 1;
-    return 1e-6 * (double)t->kv->v_norm;
-}
-
-/* Chooses more keys, and evaluates them better, until the bound is at most eps times the length of the output. */
+/* Chooses more keys, and evaluates them better, until the bound is at most eps times the longest value, or the output's length. */
 static double evaluate_to_eps(hs_intervals *t, const float *q, hs_softmax *s, int g) {
-    double eps = (double)(t->p->eps > 0 ? t->p->eps : HS_EPS), share = eps; /* a first guess: values lie about as far from the output as it is long */
+    double eps = (double)(t->p->eps > 0 ? t->p->eps : HS_EPS), share = eps; /* a first guess: values lie about as far from the output as they are long */
     int sharp = 0;
     refine_head(t, hs_max(HEAD_LEAST, t->visible / HEAD_PART));
     for (;;) {
-        known_mass m = refine_to_share(t, SCREENED_PART * share);
+        hs_known_mass m = refine_to_share(t, SCREENED_PART * share);
         choose_down_to(t, &m, (1 - SCREENED_PART) * share * (m.refined + m.lower));
         choose_unsealed(t);
-        if (sharp) sharpen_chosen(t, q);
-        double bound = evaluate(t, &m, s, g), length = length_of(s->out + g * t->kv->head_dim, t->kv->head_dim) / (double)s->mass[g];
-        if (bound <= eps * length) return bound;
-        if (rounding_error(t, &m, (double)t->kv->v_norm + length) > 0.25 * eps * length) {
-            if (sharp) return evaluate_in_f64(t, q, s, g);
+        if (sharp) hs_sharpen_chosen(t, q);
+        double bound = hs_evaluate_chosen(t, &m, s, g), length = hs_length_of(s->out + g * t->kv->head_dim, t->kv->head_dim) / (double)s->mass[g];
+        double allowed = eps * (t->p->eps_of == HS_EPS_OF_OUTPUT ? length : (double)t->kv->v_norm);
+        if (bound <= allowed) return bound;
+        if (hs_rounding_error(t, &m, (double)t->kv->v_norm + length) > 0.25 * allowed) {
+            if (sharp) return hs_evaluate_in_f64(t, q, s, g);
             sharp = 1;
         } else {
-            share *= fmax(0.1, fmin(0.8, eps * length / bound));
+            share *= fmax(0.1, fmin(0.8, allowed / bound));
         }
     }
 }
@@ -351,10 +119,10 @@ static double evaluate_to_eps(hs_intervals *t, const float *q, hs_softmax *s, in
 static double evaluate_set(hs_intervals *t, hs_softmax *s, int g) {
     const hs_attention_params *p = t->p;
     float top_p = p->eps > 0 ? 1 - p->eps : p->top_p;
-    known_mass m;
+    hs_known_mass m;
     if (top_p > 0 && p->strength == HS_EXACT) { /* which keys are the fewest depends on every weight */
         hs_refine_from(t, -INFINITY);
-        m = mass_of(t);
+        m = hs_mass_of(t);
         choose_down_to(t, &m, (double)(1 - top_p) * m.refined);
     } else if (top_p > 0) {
         refine_head(t, hs_max(HEAD_LEAST, t->visible / HEAD_PART));
@@ -364,9 +132,9 @@ static double evaluate_set(hs_intervals *t, hs_softmax *s, int g) {
         int r = p->r > 0 ? p->r : hs_paper_r(t->visible);
         refine_head(t, r);
         choose_largest(t, r);
-        m = mass_of(t);
+        m = hs_mass_of(t);
     }
-    return evaluate(t, &m, s, g);
+    return hs_evaluate_chosen(t, &m, s, g);
 }
 
 static void note_chosen(const hs_intervals *t, hs_softmax *s, int group, int g) {
@@ -381,9 +149,9 @@ static void note_chosen(const hs_intervals *t, hs_softmax *s, int group, int g) 
     }
 }
 
-static void count(const hs_intervals *t, const known_mass *m, double bound, const hs_softmax *s, int g, hs_attention_stats *stats) {
-    double chosen = 0, mass = 0, length = length_of(s->out + g * t->kv->head_dim, t->kv->head_dim);
-    weigh_ends(t, 1, 0, m->peak);
+static void count(const hs_intervals *t, const hs_known_mass *m, double bound, const hs_softmax *s, int g, hs_attention_stats *stats) {
+    double chosen = 0, mass = 0, length = hs_length_of(s->out + g * t->kv->head_dim, t->kv->head_dim);
+    hs_weigh_ends(t, 1, 0, m->peak);
     for (int i = 0; i < t->slots; i++) {
         chosen += t->chosen[i];
         mass += t->chosen[i] ? (double)t->copy[i] : 0;
@@ -404,7 +172,7 @@ void hs_attend_certified(const hs_kv *kv, const float *q, int group, const hs_at
         hs_intervals *t = hs_intervals_begin(kv, q, p, scratch);
         if (t->visible == 0) continue;
         double bound = to_eps ? evaluate_to_eps(t, q, s, g) : evaluate_set(t, s, g);
-        known_mass m = mass_of(t);
+        hs_known_mass m = hs_mass_of(t);
         count(t, &m, bound, s, g, stats);
         note_chosen(t, s, group, g);
     }

@@ -2,6 +2,7 @@
 #include "attention/fast.h"
 
 #include "attention/select.h"
+#include "hsr/rank.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,27 +31,28 @@ static hs_fast *begin(const hs_queries *q, int leaves, void *scratch) {
     hs_fast *t = scratch;
     lay_out(t, scratch, q->group, leaves);
     t->opened = 0;
-    t->squares.group = q->group;
-    t->squares.head_dim = q->head_dim;
+    t->queries.group = t->squares.group = q->group;
     for (int g = 0; g < q->group; g++) {
-        for (int i = 0; i < q->head_dim; i++) t->squares.rows[g][i] = q->rows[g][i] * q->rows[g][i];
+        float squares[HS_MAX_HEAD_DIM];
+        for (int i = 0; i < q->head_dim; i++) squares[i] = q->rows[g][i] * q->rows[g][i];
+        hs_widen(&t->queries, g, q->rows[g], q->head_dim);
+        hs_widen(&t->squares, g, squares, q->head_dim);
         t->far_mass[g] = 0;
         t->error[g] = 0;
     }
     return t;
 }
 
-/* Turns logs into weights under one peak per query, and sums them with the exact mass. */
+/* Turns logits into weights under one peak per query, and sums all estimates with the exact mass; opened leaves have no mass of their own. */
 static void weigh(const hs_queries *q, hs_softmax *s, hs_fast *t) {
     for (int g = 0; g < q->group; g++) {
         float *screened = t->screened + (size_t)g * (size_t)t->stride * HS_LEAF, *mass = t->mass + g * t->stride;
         int n = t->opened * HS_LEAF;
-        for (int j = 0; j < t->leaves; j++) mass[j] = t->slot[j] >= 0 ? -INFINITY : mass[j];
-        float peak = hs_max_f32(mass, t->leaves);
-        if (n > 0) peak = fmaxf(peak, hs_max_f32(screened, n));
-        hs_softmax_raise(s, g, peak, q->head_dim);
+        hs_softmax_raise(s, g, n > 0 ? fmaxf(t->peak[g], hs_max_f32(screened, n)) : t->peak[g], q->head_dim);
+        float factor = expf(t->peak[g] - s->peak[g]);
+        for (int j = 0; j < t->leaves; j++) mass[j] = t->slot[j] < 0 ? mass[j] * factor : 0;
         t->peak[g] = s->peak[g];
-        t->total[g] = s->mass[g] + hs_exp_sum(mass, t->leaves, t->peak[g]);
+        t->total[g] = s->mass[g] + hs_sum_f32(mass, t->leaves);
         if (n > 0) t->total[g] += hs_exp_sum(screened, n, t->peak[g]);
     }
 }
@@ -62,7 +64,7 @@ static float report_threshold(const hs_attention_params *p, const hs_softmax *s,
     if (p->r == 0 && !(top_p > 0)) return (p->theta > 0 ? p->theta : HS_THETA) * t->total[g];
     if ((p->r > 0 && r <= 0) || n == 0) return INFINITY;
     memcpy(t->copy, t->screened + (size_t)g * (size_t)t->stride * HS_LEAF, (size_t)n * sizeof(float));
-    if (p->r > 0) return r < n ? hs_nth_largest(t->copy, n, r) : 0;
+    if (p->r > 0) return r < n ? hs_rth_largest(t->copy, n, r) : 0;
     return hs_mass_threshold(t->copy, n, (double)(top_p * t->total[g] - s->mass[g]));
 }
 
@@ -139,7 +141,7 @@ void hs_attend_fast(const hs_kv *kv, const hs_queries *q, const hs_attention_par
     t->exact = exact;
     for (hs_leaves l = hs_first_leaves(kv, &view, t); l.kv; l = hs_next_leaves(&l, &view, t)) hs_weigh_leaves(q, &l, p, t);
     float most = (p->dense_above > 0 ? p->dense_above : HS_DENSE_ABOVE) * (float)leaves;
-    if ((float)hs_choose_leaves(kv, q, &view, p, s, t) > most) {
+    if ((float)hs_choose_leaves(q, p, s, t) > most) {
         attend_all_leaves(kv, q, &view, p, s);
         stats->keys_exact += leaves * HS_LEAF;
         stats->mass_exact += q->group;

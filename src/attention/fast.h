@@ -12,7 +12,8 @@ typedef struct {
 } hs_waiting;
 
 typedef struct {
-    hs_queries squares;      /* rows are squared: <squares, variance> is the variance of <q,k> */
+    hs_wide_rows queries;    /* for centroids */
+    hs_wide_rows squares;    /* of the queries: <squares, variance> is the variance of <q,k> */
     float *mass, *deviation; /* [group][stride] log of a leaf's estimated mass, later the far-field weight; deviation of its logits */
     float *screened;         /* [group][stride * HS_LEAF] logits, then weights, of opened leaves by slot */
     float *copy;             /* [stride * HS_LEAF] */
@@ -89,8 +90,11 @@ hs_leaves hs_next_leaves(const hs_leaves *l, const hs_view *view, const hs_fast 
 /* Estimates the mass of every leaf. */
 void hs_weigh_leaves(const hs_queries *q, const hs_leaves *l, const hs_attention_params *p, hs_fast *t);
 
-/* Marks the leaves to open for any query of the group, by p's rule, and returns their number. Nothing is screened yet. */
-int hs_choose_leaves(const hs_kv *kv, const hs_queries *q, const hs_view *view, const hs_attention_params *p, const hs_softmax *s, hs_fast *t);
+/*
+ * Gives the leaves to open for any query of the group, by p's rule, their slots, and returns their number; masses become
+ * weights relative to exp(t->peak).
+ */
+int hs_choose_leaves(const hs_queries *q, const hs_attention_params *p, const hs_softmax *s, hs_fast *t);
 
 /* Screens the chosen ones. */
 void hs_screen_leaves(const hs_queries *q, const hs_leaves *l, const hs_attention_params *p, hs_fast *t);

@@ -1,6 +1,7 @@
 /* Which leaves a fast step opens: every leaf's mass is estimated from its centroid and its spread. */
 #include "attention/fast.h"
 #include "attention/select.h"
+#include "hsr/rank.h"
 #include "kernels/vector.h"
 
 #include <math.h>
@@ -35,8 +36,8 @@ void hs_open_lone_leaves(const hs_kv *kv, int first, int n, float *deviation) {
 
 void hs_weigh_leaves(const hs_queries *q, const hs_leaves *l, const hs_attention_params *p, hs_fast *t) {
     size_t at = (size_t)l->first * (size_t)l->kv->head_dim;
-    hs_logits_rows_i8(q, l->kv->leaf_k + at, l->kv->leaf_k_scale + l->first, l->n, l->mass, t->stride);
-    hs_logits_rows_i8(&t->squares, l->kv->leaf_spread + at, l->kv->leaf_spread_scale + l->first, l->n, l->deviation, t->stride);
+    hs_wide_products(&t->queries, l->kv->leaf_k + at, l->kv->leaf_k_scale + l->first, l->n, l->mass, t->stride);
+    hs_wide_products(&t->squares, l->kv->leaf_spread + at, l->kv->leaf_spread_scale + l->first, l->n, l->deviation, t->stride);
     for (int g = 0; g < q->group; g++) {
         hs_estimate_leaves(l->mass + g * t->stride, l->deviation + g * t->stride, l->n, p);
         hs_open_lone_leaves(l->kv, l->first, l->n, l->deviation + g * t->stride);
@@ -49,37 +50,35 @@ static int leaves_for(int r, int leaves) {
     return hs_min(leaves, r / HS_LEAF * SPREAD + SPREAD);
 }
 
-/* Log of the mass that a leaf must be able to reach to be opened for query g; its estimates are below 0 once shifted by `peak`. */
-static float open_threshold(const hs_attention_params *p, const hs_softmax *s, int g, hs_fast *t) {
-    const float *mass = t->mass + g * t->stride, *deviation = t->deviation + g * t->stride;
-    float *copy = t->copy, largest = hs_max_f32(mass, t->leaves), peak = s->peak[g] > largest ? s->peak[g] : largest;
-    memcpy(copy, mass, (size_t)t->leaves * sizeof(float));
-    float exact = s->mass[g] > 0 ? s->mass[g] * expf(s->peak[g] - peak) : 0;
-    float closed = hs_exp_sum(copy, t->leaves, peak), sum = exact + closed;
-    float least = peak + logf(sum * (p->leaf_theta > 0 ? p->leaf_theta : HS_LEAF_THETA));
-    float top_p = p->eps > 0 ? 1 - p->eps : p->top_p;
-    if (top_p > 0) { /* leaves that together hold at most half of the rest stay closed */
-        float share = hs_mass_threshold(copy, t->leaves, (double)closed - 0.5 * (double)((1 - top_p) * sum));
-        return fminf(least, peak + logf(share));
-    }
-    if (p->r > 0) {
-        for (int j = 0; j < t->leaves; j++) copy[j] = hs_leaf_reach(mass[j], deviation[j], p->far_field);
-        return fminf(least, hs_nth_largest(copy, t->leaves, leaves_for(p->r, t->leaves)));
-    }
-    return least;
+/*
+ * Log of the mass that a leaf must be able to reach to be opened for query g. weight [leaves]: its estimates relative to
+ * exp(peak), which sum to `closed`; reach [leaves].
+ */
+static float open_threshold(const hs_attention_params *p, const hs_softmax *s, int g, float peak, const float *weight, float closed, const float *reach, hs_fast *t) {
+    float exact = s->mass[g] > 0 ? s->mass[g] * expf(s->peak[g] - peak) : 0, sum = exact + closed;
+    float least = peak + logf(sum * (p->leaf_theta > 0 ? p->leaf_theta : HS_LEAF_THETA)), top_p = p->eps > 0 ? 1 - p->eps : p->top_p;
+    if (p->r > 0) return fminf(least, hs_rth_largest(reach, t->leaves, leaves_for(p->r, t->leaves)));
+    if (!(top_p > 0)) return least;
+    /* Leaves that together hold at most half of the rest stay closed. Nothing is screened yet: there is room for a copy. */
+    memcpy(t->screened, weight, (size_t)t->leaves * sizeof(float));
+    return fminf(least, peak + logf(hs_mass_threshold(t->screened, t->leaves, (double)closed - 0.5 * (double)((1 - top_p) * sum))));
 }
 
-int hs_choose_leaves(const hs_kv *kv, const hs_queries *q, const hs_view *view, const hs_attention_params *p, const hs_softmax *s, hs_fast *t) {
-    float least[HS_MAX_GROUP];
+/* Turns the logs of query g's masses into weights, and marks the leaves to open for it. */
+static void mark_leaves(const hs_attention_params *p, const hs_softmax *s, int g, hs_fast *t) {
+    float *mass = t->mass + g * t->stride, *reach = t->copy, peak = fmaxf(s->peak[g], hs_max_f32(mass, t->leaves));
+    const float *deviation = t->deviation + g * t->stride;
+    for (int j = 0; j < t->leaves; j++) reach[j] = hs_leaf_reach(mass[j], deviation[j], p->far_field);
+    float closed = hs_exp_sum(mass, t->leaves, peak), least = open_threshold(p, s, g, peak, mass, closed, reach, t);
+    for (int j = 0; j < t->leaves; j++) t->slot[j] |= reach[j] >= least;
+    t->peak[g] = peak;
+}
+
+int hs_choose_leaves(const hs_queries *q, const hs_attention_params *p, const hs_softmax *s, hs_fast *t) {
     int chosen = 0;
-    for (int g = 0; g < q->group; g++) least[g] = open_threshold(p, s, g, t);
-    for (hs_leaves l = hs_first_leaves(kv, view, t); l.kv; l = hs_next_leaves(&l, view, t)) {
-        for (int j = 0; j < l.n; j++) {
-            int open = 0;
-            for (int g = 0; g < q->group; g++) open |= hs_leaf_reach(l.mass[g * t->stride + j], l.deviation[g * t->stride + j], p->far_field) >= least[g];
-            l.slot[j] = open ? chosen++ : -1;
-        }
-    }
+    memset(t->slot, 0, (size_t)t->leaves * sizeof(int));
+    for (int g = 0; g < q->group; g++) mark_leaves(p, s, g, t);
+    for (int j = 0; j < t->leaves; j++) t->slot[j] = t->slot[j] ? chosen++ : -1;
     return chosen;
 }
 

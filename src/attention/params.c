@@ -33,6 +33,7 @@ int hs_attention_check(const hs_attention_params *p) {
         {"attention causal", p->causal, 0, 1},
         {"attention scale", (double)p->scale, -1e15, 1e15},
         {"attention softcap", (double)p->softcap, 0, 1e15},
+        {"attention epsOf", p->eps_of, HS_EPS_OF_VALUE, HS_EPS_OF_OUTPUT},
         {"attention denseAbove", (double)p->dense_above, 0, 1},
     };
     for (unsigned i = 0; i < sizeof fields / sizeof *fields; i++) {

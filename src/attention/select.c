@@ -32,19 +32,6 @@ static void partition(float *x, int low, int high, int *first, int *end) {
     *end = below;
 }
 
-float hs_nth_largest(float *x, int n, int r) {
-    int low = 0, high = n, first, end;
-    for (;;) {
-        partition(x, low, high, &first, &end);
-        if (r - 1 < first)
-            high = first;
-        else if (r - 1 >= end)
-            low = end;
-        else
-            return x[first];
-    }
-}
-
 static double sum(const float *x, int first, int end) {
     double total = 0;
     for (int i = first; i < end; i++) total += (double)x[i];

@@ -5,11 +5,11 @@
 
 #include <math.h>
 
-/* Measured as hits.h says, head_dim 64, WebAssembly with relaxed SIMD. */
-static hs_index_costs costs = {.leaf = 17, .screen = 4.4f, .refine_q8 = 5.2f, .refine_f32 = 9.7f};
+static hs_index_costs given;
+static const hs_index_costs *costs = &hs_kernel_costs; /* until others are given */
 
 hs_index_costs hs_index_costs_get(void) {
-    return costs;
+    return *costs;
 }
 
 int hs_index_costs_set(hs_index_costs c) {
@@ -17,12 +17,13 @@ int hs_index_costs_set(hs_index_costs c) {
     for (int i = 0; i < 4; i++) {
         if (!(all[i] > 0 && isfinite(all[i]))) return hs_error_set(HS_ERR_ARGUMENT, "cost of a step, nanoseconds above 0", (double)all[i], 3.4e38);
     }
-    costs = c;
+    given = c;
+    costs = &given;
     return HS_OK;
 }
 
 hs_strategy hs_cheapest_strategy(const hs_pass_rates *rates, int type) {
-    double refine = (double)(type == HS_KV_Q8 ? costs.refine_q8 : costs.refine_f32), screen = (double)costs.screen, leaf = (double)costs.leaf;
+    double refine = (double)(type == HS_KV_Q8 ? costs->refine_q8 : costs->refine_f32), screen = (double)costs->screen, leaf = (double)costs->leaf;
     const int keys = HS_LEAF;
     double after_screen = rates->keys_refined * refine; /* per key of the chunk, as are the sums below */
     double tree = leaf / keys + rates->leaves_open * screen + after_screen;

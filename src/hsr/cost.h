@@ -10,6 +10,9 @@ typedef struct {
     double keys_refined; /* keys that are refined after screening */
 } hs_pass_rates;
 
+/* What the steps cost with the kernels that are linked, defined beside them (wasm/costs_simd.c): the model's first costs. */
+extern const hs_index_costs hs_kernel_costs;
+
 hs_strategy hs_cheapest_strategy(const hs_pass_rates *rates, int type);
 
 #endif

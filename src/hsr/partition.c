@@ -145,6 +145,10 @@ void hs_partition_free(hs_partition *partition) {
     hs_mem_free(partition);
 }
 
+int hs_partition_count(const hs_partition *partition) {
+    return partition->n;
+}
+
 size_t hs_partition_bytes(const hs_partition *partition) {
     return partition->bytes;
 }

@@ -3,7 +3,7 @@
  * query. This is where the theory behind arXiv 2410.10165 applies: Agarwal, Eppstein and Matousek (FOCS 1992) and Matousek
  * (Reporting points in halfspaces, 1992) answer in O(log n + k) for d = 2, 3 and O(n^(1/2) + k) for d = 4 up to log factors, k keys reported.
  *
- * The product of a key is the double sum over dims in order of q[i] * key[i], rounded once to float, as for hsr/index.h.
+ * The product of a key is the double sum over dims in order of q[i] * key[i], rounded once to float, a zero as +0, as for hsr/index.h.
  * Answers are exactly those of comparing every key's product with b.
  *
  * Structure: a tree of boxes, each in the principal frame of its keys (hsr/box.h). A node of more than two leaves first
@@ -52,7 +52,8 @@ typedef struct {
 hs_partition *hs_partition_new(const float *keys, int n, int d);
 void hs_partition_free(hs_partition *partition);
 
-/* Bytes held. */
+/* Keys, and bytes held. */
+int hs_partition_count(const hs_partition *partition);
 size_t hs_partition_bytes(const hs_partition *partition);
 
 /*

@@ -27,7 +27,7 @@ static float product(const query *s, int key) {
     const float *x = s->tree->keys + (size_t)key * (size_t)d;
     double sum = 0;
     for (int i = 0; i < d; i++) sum += (double)s->q[i] * (double)x[i];
-    return (float)sum;
+    return (float)sum + 0.0f; /* -0 becomes +0 */
 }
 
 /* Bounds of the products of a node's keys. Rounding to float is monotone, so rounding the bounds of the sums gives them. */

@@ -49,6 +49,22 @@ void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const uint16_t *
 void hs_logits_rows_i8(const hs_queries *q, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride);
 void hs_logits_rows_i8_scalar(const hs_queries *q, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride);
 
+/*
+ * Rows to multiply int8 rows with by integer dots: wide = round(row / scale), |.| <= 32767, so that products are off by at
+ * most |int8 row|_1 * scale / 2. For leaf centroids and spreads, which are estimates themselves.
+ */
+typedef struct {
+    int group, head_dim;
+    int16_t wide[HS_MAX_GROUP][HS_MAX_HEAD_DIM];
+    float scale[HS_MAX_GROUP];
+} hs_wide_rows;
+
+void hs_widen(hs_wide_rows *w, int g, const float *row, int head_dim);
+
+/* out = scale * <wide row, int8 row>. 32767 * 127 * 256 dims < 2^31. */
+void hs_wide_products(const hs_wide_rows *w, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride);
+void hs_wide_products_scalar(const hs_wide_rows *w, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride);
+
 /* Logits of f32 rows. */
 void hs_logits_rows_f32(const hs_queries *q, const float *rows, int n, float *out, int out_stride);
 void hs_logits_rows_f32_scalar(const hs_queries *q, const float *rows, int n, float *out, int out_stride);

@@ -100,6 +100,25 @@ void hs_logits_rows_i8_scalar(const hs_queries *q, const int8_t *rows, const uin
     }
 }
 
+void hs_widen(hs_wide_rows *w, int g, const float *row, int head_dim) {
+    float largest = 0;
+    for (int i = 0; i < head_dim; i++) largest = fmaxf(largest, fabsf(row[i]));
+    float inverse = largest > 1e-30f ? 32767 / largest : 0;
+    for (int i = 0; i < head_dim; i++) w->wide[g][i] = (int16_t)rintf(row[i] * inverse);
+    w->scale[g] = largest / 32767;
+    w->head_dim = head_dim;
+}
+
+void hs_wide_products_scalar(const hs_wide_rows *w, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride) {
+    for (int g = 0; g < w->group; g++) {
+        for (int j = 0; j < n; j++) {
+            int sum = 0;
+            for (int i = 0; i < w->head_dim; i++) sum += w->wide[g][i] * rows[j * w->head_dim + i];
+            out[g * out_stride + j] = (float)sum * w->scale[g] * hs_bf16_to_f32(scale[j]);
+        }
+    }
+}
+
 void hs_logits_rows_f32_scalar(const hs_queries *q, const float *rows, int n, float *out, int out_stride) {
     for (int g = 0; g < q->group; g++) {
         for (int j = 0; j < n; j++) out[g * out_stride + j] = hs_dot_f32_scalar(q->rows[g], rows + j * q->head_dim, q->head_dim);

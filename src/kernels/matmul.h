@@ -1,7 +1,7 @@
 /*
  * Matrix products: y[token][row] = sum over columns of weight[row][column] * x[token][column].
  *
- * Quantised weights meet activations quantised per token and block of 32 to 16 bits: x = scale * q, |q| <= 32767. With
+ * Quantised weights meet activations quantised per token and block of 32 to 16 bits: x = scale * q, |q| <= HS_ACT_MOST. With
  * weight = d*u + m a block contributes scale * (d * sum(u*q) + m * sum(q)), the first sum in exact integers
  * (32 * 255 * 32767 < 2^31). With eight bits, evaluating the same keys of SmolLM2 in another order moved its output by
  * KL 0.002, as much as sparse attention may: a rounding that differs in one layer changes roundings in the next.
@@ -27,9 +27,13 @@ typedef struct {
 
 typedef struct {
     int16_t *q;        /* [n_blocks][n_tokens][HS_BLOCK] */
+    int8_t *split;     /* [n_blocks][n_tokens][2][HS_BLOCK] q = 256 * first + second, in column order: for 8-bit dot products */
     hs_act_meta *meta; /* [n_blocks][n_tokens] */
     int n_blocks, n_tokens;
 } hs_act;
+
+/* 127 * 256 + 127: both halves of q then fit int8, and their signs need no care. */
+enum { HS_ACT_MOST = 32639 };
 
 /* Bytes for n_tokens rows of cols columns; hs_act_bind() lays an hs_act over such a buffer. cols is a multiple of 32. */
 size_t hs_act_bytes(int cols, int n_tokens);

@@ -6,7 +6,7 @@
 #include <math.h>
 
 size_t hs_act_bytes(int cols, int n_tokens) {
-    return (size_t)(cols / HS_BLOCK) * (size_t)n_tokens * (HS_BLOCK * sizeof(int16_t) + sizeof(hs_act_meta));
+    return (size_t)(cols / HS_BLOCK) * (size_t)n_tokens * (HS_BLOCK * sizeof(int16_t) + 2 * HS_BLOCK + sizeof(hs_act_meta));
 }
 
 void hs_act_bind(hs_act *a, void *buffer, int cols, int n_tokens) {
@@ -14,6 +14,7 @@ void hs_act_bind(hs_act *a, void *buffer, int cols, int n_tokens) {
     a->n_tokens = n_tokens;
     a->meta = buffer;
     a->q = (int16_t *)(void *)(a->meta + (size_t)a->n_blocks * (size_t)n_tokens);
+    a->split = (int8_t *)(a->q + (size_t)a->n_blocks * (size_t)n_tokens * HS_BLOCK);
 }
 
 int hs_act_value(const hs_act *a, int block, int token, int k) {
@@ -27,14 +28,17 @@ void hs_act_quantize_scalar(const float *x, int x_stride, int first, int n, cons
             size_t at = (size_t)b * (size_t)a->n_tokens + (size_t)t;
             float largest = 0;
             for (int k = 0; k < HS_BLOCK; k++) largest = fmaxf(largest, fabsf(block[k]));
-            float inverse = largest > 0 ? 32767 / largest : 0;
+            float inverse = largest > 0 ? HS_ACT_MOST / largest : 0;
             int sums[2] = {0, 0};
             for (int k = 0; k < HS_BLOCK; k++) {
                 int q = (int)rintf(block[k] * inverse);
                 sums[k / 16] += q;
                 a->q[at * HS_BLOCK + (size_t)hs_even_odd_place(k)] = (int16_t)q;
+                int low = (int8_t)(q & 255);
+                a->split[at * 2 * HS_BLOCK + (size_t)k] = (int8_t)((q - low) / 256);
+                a->split[at * 2 * HS_BLOCK + HS_BLOCK + (size_t)k] = (int8_t)low;
             }
-            a->meta[at] = (hs_act_meta){largest / 32767 * 0x1p112f, (float)(sums[0] + sums[1]), {(float)sums[0], (float)sums[1]}};
+            a->meta[at] = (hs_act_meta){largest / HS_ACT_MOST * 0x1p112f, (float)(sums[0] + sums[1]), {(float)sums[0], (float)sums[1]}};
         }
     }
 }

@@ -104,6 +104,12 @@ static int copied_keys(const hs_kv *parent) {
     return tail <= HS_KV_TAIL ? tail : 0;
 }
 
+int hs_count_removed(const hs_kv *kv) {
+    int removed = 0;
+    for (int i = 0; i < kv->count; i++) removed += !hs_kv_is_live(kv, i);
+    return removed;
+}
+
 void hs_kv_init(hs_kv *kv, void *slab, const hs_kv_shape *shape, int capacity, const hs_kv *parent) {
     int copied = parent ? copied_keys(parent) : 0;
     *kv = empty(shape, capacity, parent != NULL);
@@ -111,6 +117,7 @@ void hs_kv_init(hs_kv *kv, void *slab, const hs_kv_shape *shape, int capacity, c
     if (parent && parent->count > copied) {
         *kv->shared = *parent;
         kv->shared->count -= copied;
+        if (parent->removed > 0) kv->shared->removed = hs_count_removed(kv->shared);
         kv->parent = kv->shared;
     } else if (parent) {
         kv->parent = parent->parent;
@@ -120,6 +127,7 @@ void hs_kv_init(hs_kv *kv, void *slab, const hs_kv_shape *shape, int capacity, c
     kv->sealed_from = kv->sealed_to = kv->parent ? 0 : HS_LEAF;
     kv->count = copied;
     if (copied > 0) copy_keys(kv, parent, parent->count - copied, copied);
+    if (parent && parent->removed > 0) kv->removed = hs_count_removed(kv);
 }
 
 void hs_kv_move(hs_kv *kv, void *slab, int capacity) {

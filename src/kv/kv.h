@@ -71,7 +71,7 @@ typedef struct hs_kv {
     uint16_t *leaf_k_scale, *leaf_v_scale; /* bf16 */
     int8_t *leaf_spread;                   /* [capacity/HS_LEAF][head_dim] variance of its keys per dim, 0..127 times its scale */
     uint16_t *leaf_spread_scale;
-    uint16_t *leaf_lone; /* 1: one key of the leaf lies far from the others, and spread does not tell what a query may meet */
+    uint16_t *leaf_lone;  /* 1: one key of the leaf lies far from the others, and spread does not tell what a query may meet */
     float *leaf_k_radius; /* no live key of the leaf is farther from the stored centroid */
     float *leaf_v_radius; /* the same for the values */
     float *leaf_v_spread; /* root of the sum of those squared distances */

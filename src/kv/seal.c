@@ -227,18 +227,12 @@ void hs_kv_seal(hs_kv *kv, void *scratch) {
     if (due(kv) > kv->sealed_to - kv->sealed_from) reseal(kv, due(kv), scratch);
 }
 
-static int count_removed(const hs_kv *kv) {
-    int removed = 0;
-    for (int i = 0; i < kv->count; i++) removed += !hs_kv_is_live(kv, i);
-    return removed;
-}
-
 void hs_kv_truncate(hs_kv *kv, int length, void *scratch) {
     int sealed = kv->sealed_to > kv->sealed_from;
     if (length < kv->base + kv->sealed_from) kv->base = hs_max(0, length - kv->sealed_from); /* only the sink is left: what was dropped behind it now ends at `length` */
     kv->count = length - kv->base;
     if (sealed) reseal(kv, due(kv), scratch);
-    if (kv->removed > 0) kv->removed = count_removed(kv);
+    if (kv->removed > 0) kv->removed = hs_count_removed(kv);
 }
 
 /* Keys of the run of HS_LEAF from own index `first` on that arrived from..to-1 in their chunk, or in the run, lose their bits. */

@@ -1,4 +1,4 @@
-/* How keys are written into the arrays of a cache; for kv.c and seal.c alone. */
+/* How keys are written into the arrays of a cache, and counted there; for kv.c and seal.c alone. */
 #ifndef HS_KV_STORE_H
 #define HS_KV_STORE_H
 
@@ -13,5 +13,8 @@ void hs_put_key(hs_kv *kv, int i, const float *k);
 /* The same for the codes of a key, and the codes of a stored one. */
 void hs_put_key_code(hs_kv *kv, int i, const int8_t *code, uint16_t scale);
 void hs_key_code(const hs_kv *kv, int i, int8_t *code);
+
+/* Keys whose bit in `live` is clear, counted anew where own keys were cut or copied. */
+int hs_count_removed(const hs_kv *kv);
 
 #endif

@@ -187,6 +187,16 @@ static void test_kernels(void) {
         hs_logits_rows_i8(prepared, c.kv.v, c.kv.v_scale, N, a, N);
         hs_logits_rows_i8_scalar(prepared, c.kv.v, c.kv.v_scale, N, b, N);
         ok(difference(a, b, group * N) < 1e-5, "d %d: int8 rows", d);
+        hs_wide_rows *wide = malloc(sizeof *wide);
+        wide->group = group;
+        for (int g = 0; g < group; g++) hs_widen(wide, g, q + g * d, d);
+        hs_wide_products(wide, c.kv.v, c.kv.v_scale, N, a, N);
+        hs_wide_products_scalar(wide, c.kv.v, c.kv.v_scale, N, b, N);
+        ok(difference(a, b, group * N) < 1e-6, "d %d: int8 rows by integer dots", d);
+        hs_logits_rows_i8_scalar(prepared, c.kv.v, c.kv.v_scale, N, b, N);
+        for (int i = 0; i < group * N; i++) b[i] /= 0.2f; /* prepared has a scale */
+        ok(difference(a, b, group * N) < 1e-4, "d %d: which are products of the rows", d);
+        free(wide);
         hs_logits_rows_f32(prepared, c.k, N, a, N);
         hs_logits_rows_f32_scalar(prepared, c.k, N, b, N);
         ok(difference(a, b, group * N) < 1e-5, "d %d: f32 rows", d);

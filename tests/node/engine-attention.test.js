@@ -75,7 +75,7 @@ test('every strength stays as close to dense as it says', (t) => {
 });
 
 test('certified attention keeps its bound in every layer, and says what it cost', (t) => {
-  const { stats } = decoded({ strength: 'certified', eps: 0.1 }, 4);
+  const { stats } = decoded({ strength: 'certified', eps: 0.1, epsOf: 'output' }, 4);
   const refined = stats.keysRefined / stats.keysVisible;
   t.diagnostic(
     `bound ${stats.errorRelativeMean.toFixed(4)} of the output, refined ${refined.toFixed(3)}, exact ${stats.exactFraction.toFixed(3)}`,
@@ -172,7 +172,7 @@ test('real keys: index and attention outside of the engine give what it gives', 
   };
   cache.append({ keys: interleave('keys'), values: interleave('values') });
   const dense = attend(cache, queries, { mode: 'dense' }).output;
-  const certified = attend(cache, queries, { strength: 'certified', eps: 0.05 });
+  const certified = attend(cache, queries, { strength: 'certified', eps: 0.05, epsOf: 'output' });
   const error = Math.hypot(...dense.map((x, i) => x - certified.output[i])) / Math.hypot(...dense);
   assert.ok(error < 0.05 && certified.stats.errorRelativeMean <= 0.05 && certified.stats.exactFraction < 1, `${error}`);
   const index = await HsrIndex.create({ headDim: 64, keys: heads[1].keys });

@@ -26,9 +26,9 @@ export class Core {
     this.raw = wasm.alloc(STAGE_BYTES / 2, 'staging buffer');
   }
 
-  /** Rows of `width` numbers that fit the stage at once. @param {number} width */
+  /** Rows of `width` numbers that fit the stage at once, as f32 and, in half the bytes, as int8 with a scale. @param {number} width */
   part(width) {
-    return Math.floor(STAGE_BYTES / (4 * width));
+    return Math.floor(STAGE_BYTES / Math.max(4 * width, 2 * (width + 4)));
   }
 
   /**

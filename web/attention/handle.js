@@ -1,4 +1,4 @@
-/** What indexes and caches have in common: an object inside the core, its shape, its memory, and its end. */
+/** What indexes, caches and trees have in common: an object inside the core, its shape, its memory, and its end. */
 import { checkInteger, checkName } from '../checks.js';
 import { badArgument, HalfspaceError } from '../errors.js';
 
@@ -81,6 +81,34 @@ export class Handle {
   }
 
   /**
+   * The object's own export of this name.
+   * @param {string} name
+   * @param {number[]} args after the pointer
+   */
+  call(name, ...args) {
+    return this.core.exports[`hs_${this.#name}_${name}`](this.pointer, ...args);
+  }
+
+  /** Keys held: those that were not removed. */
+  get size() {
+    return this.call('size');
+  }
+
+  /** Gives all memory back. Later calls throw 'closed', except free() itself. */
+  free() {
+    this.core.exports[`hs_${this.#name}_free`](this.#pointer);
+    this.#pointer = 0;
+    this.#bytes = 0;
+  }
+}
+
+// `using` calls this where the runtime has it.
+if (Symbol.dispose)
+  Object.defineProperty(Handle.prototype, Symbol.dispose, { value: Handle.prototype.free, configurable: true, writable: true });
+
+/** What keys are appended to and removed from. */
+export class GrowingHandle extends Handle {
+  /**
    * Appends part by part; where one fails all that came before it in the same call is taken back.
    * @param {number} rows
    * @param {number} width numbers per row
@@ -101,12 +129,7 @@ export class Handle {
 
   /** Positions that were handed out: the next key's. */
   get length() {
-    return this.core.exports[`hs_${this.#name}_length`](this.pointer);
-  }
-
-  /** Keys held: those that were not removed. */
-  get size() {
-    return this.core.exports[`hs_${this.#name}_size`](this.pointer);
+    return this.call('length');
   }
 
   /**
@@ -115,10 +138,10 @@ export class Handle {
    * @param {number} [to] default from + 1
    */
   remove(from, to = from + 1) {
-    const { length, pointer } = this;
+    const { length } = this;
     checkInteger('from', from, 0, length);
     checkInteger('to', to, from, length);
-    this.#change('remove', 'from', pointer, from, to);
+    this.track(() => this.core.wasm.check(this.call('remove', from, to), 'from'));
   }
 
   /**
@@ -127,22 +150,6 @@ export class Handle {
    */
   truncate(length) {
     checkInteger('length', length, 0, this.length);
-    this.#change('truncate', 'length', this.pointer, length);
-  }
-
-  /** @param {string} call @param {string} field @param {number[]} args */
-  #change(call, field, ...args) {
-    this.track(() => this.core.wasm.check(this.core.exports[`hs_${this.#name}_${call}`](...args), field));
-  }
-
-  /** Gives all memory back. Later calls throw 'closed', except free() itself. */
-  free() {
-    this.core.exports[`hs_${this.#name}_free`](this.#pointer);
-    this.#pointer = 0;
-    this.#bytes = 0;
+    this.track(() => this.core.wasm.check(this.call('truncate', length), 'length'));
   }
 }
-
-// `using` calls this where the runtime has it.
-if (Symbol.dispose)
-  Object.defineProperty(Handle.prototype, Symbol.dispose, { value: Handle.prototype.free, configurable: true, writable: true });

@@ -3,10 +3,9 @@ import { checkInteger, checkName } from '../checks.js';
 import { badArgument } from '../errors.js';
 import { calibrate } from './calibrate.js';
 import { coreOf, FIRST_ROOM, STRATEGIES } from './core.js';
-import { checkShape, Handle } from './handle.js';
+import { checkShape, GrowingHandle } from './handle.js';
+import { checkFinite, collectHits, stageQuery, thresholdOf } from './query.js';
 import { vectorsOf } from './rows.js';
-
-const LARGEST_FLOAT = 3.4028234663852886e38;
 
 /**
  * @typedef {import('./rows.js').Rows} Rows
@@ -20,17 +19,14 @@ const LARGEST_FLOAT = 3.4028234663852886e38;
  * @property {number} keysReported
  * @property {number} timeMs
  *
- * @typedef {object} Reported
- * @property {Int32Array} positions
- * @property {Float32Array} products of the query and the stored key, rounded once to f32
- * @property {IndexStats} stats
+ * @typedef {import('./query.js').Hits & {stats: IndexStats}} Reported products are those of the stored keys
  */
 
 /**
  * Keys in the order they came, at positions 0, 1, ... What it answers is exact for the keys as stored: a product is the double
  * sum over dimensions, in order, of query * key(position), rounded once to f32.
  */
-export class HsrIndex extends Handle {
+export class HsrIndex extends GrowingHandle {
   #guess = -Infinity;
 
   /**
@@ -98,9 +94,9 @@ export class HsrIndex extends Handle {
    */
   report(query, b, { strategy = 'auto' } = {}) {
     const { pointer, size } = this;
-    const [how, least] = [checkName('strategy', strategy, STRATEGIES), floatFrom(checkFinite('b', b))];
-    return this.#collect(query, Math.min(size, FIRST_ROOM), (q, positions, room) =>
-      this.core.exports.hs_index_report(pointer, q, least, how, positions, positions + 4 * room, room),
+    const [how, least] = [checkName('strategy', strategy, STRATEGIES), thresholdOf(b)];
+    return this.#collect(query, Math.min(size, FIRST_ROOM), (q, positions, products, room) =>
+      this.core.exports.hs_index_report(pointer, q, least, how, positions, products, room),
     );
   }
 
@@ -112,8 +108,8 @@ export class HsrIndex extends Handle {
    */
   count(query, b, { strategy = 'auto' } = {}) {
     const { core, pointer } = this;
-    const [how, least] = [checkName('strategy', strategy, STRATEGIES), floatFrom(checkFinite('b', b))];
-    return core.wasm.check(core.exports.hs_index_report(pointer, this.#stage(query), least, how, 0, 0, 0), 'query');
+    const [how, least] = [checkName('strategy', strategy, STRATEGIES), thresholdOf(b)];
+    return core.wasm.check(core.exports.hs_index_report(pointer, stageQuery(core, query, this.headDim), least, how, 0, 0, 0), 'query');
   }
 
   /**
@@ -129,8 +125,8 @@ export class HsrIndex extends Handle {
     const how = checkName('strategy', strategy, STRATEGIES);
     checkInteger('r', r, 1, size);
     const start = guess === undefined ? (temporal ? this.#guess : -Infinity) : checkFinite('guess', guess);
-    const found = this.#collect(query, r, (q, positions) =>
-      this.core.exports.hs_index_top(pointer, q, r, start, how, positions, positions + 4 * r),
+    const found = this.#collect(query, r, (q, positions, products) =>
+      this.core.exports.hs_index_top(pointer, q, r, start, how, positions, products),
     );
     this.#guess = found.products[r - 1];
     return found;
@@ -173,34 +169,17 @@ export class HsrIndex extends Handle {
     return this.core.exports.hs_index_key(this.pointer, position, first) === 0 ? this.core.floats(first, this.headDim) : undefined;
   }
 
-  /** @param {Rows} query @returns {number} pointer */
-  #stage(query) {
-    const vectors = vectorsOf(query, this.headDim, 'query');
-    if (vectors.count !== 1)
-      throw badArgument('query', `must have ${this.headDim} numbers, not ${vectors.values.length}`, vectors.values.length, this.headDim);
-    return this.core.stage(this.core.first, vectors, 0, 1);
-  }
-
   /**
    * @param {Rows} query
    * @param {number} room
-   * @param {(q: number, positions: number, room: number) => number} run products come after the positions
+   * @param {(q: number, positions: number, products: number, room: number) => number} run
    * @returns {Reported}
    */
   #collect(query, room, run) {
     const { core } = this;
-    const q = this.#stage(query);
-    const began = performance.now();
-    return core.collect(
-      room,
-      2,
-      (positions, rooms) => run(q, positions, rooms),
-      (positions, rooms, count) => ({
-        positions: core.ints(positions, count),
-        products: core.floats(positions + 4 * rooms, count),
-        stats: this.#stats(performance.now() - began),
-      }),
-    );
+    const q = stageQuery(core, query, this.headDim);
+    const { timeMs, ...hits } = collectHits(core, room, (positions, products, rooms) => run(q, positions, products, rooms));
+    return { ...hits, stats: this.#stats(timeMs) };
   }
 
   /** @param {number} timeMs @returns {IndexStats} */
@@ -209,19 +188,4 @@ export class HsrIndex extends Handle {
     const [leavesBounded, keysScreened, keysRefined, keysExact, keysReported] = words;
     return { leavesBounded, keysScreened, keysRefined, keysExact, keysReported, timeMs };
   }
-}
-
-/** The least f32 that is not below x: f32 products compare with it as with x. @param {number} x */
-function floatFrom(x) {
-  const float = new Float32Array([x]);
-  const bits = new Int32Array(float.buffer);
-  if (float[0] < x) bits[0] += float[0] < 0 ? -1 : 1;
-  return float[0];
-}
-
-/** @param {string} field @param {number} x */
-function checkFinite(field, x) {
-  if (!(typeof x === 'number' && Math.abs(x) <= LARGEST_FLOAT))
-    throw badArgument(field, `must be a finite number of at most ${LARGEST_FLOAT} in magnitude, not ${x}`, x, LARGEST_FLOAT);
-  return x;
 }

@@ -2,7 +2,7 @@
 import { checkInteger } from '../checks.js';
 import { badArgument } from '../errors.js';
 import { coreOf } from './core.js';
-import { checkShape, Handle } from './handle.js';
+import { checkShape, GrowingHandle } from './handle.js';
 import { vectorsOf } from './rows.js';
 
 const MAX_HEADS = 256;
@@ -10,7 +10,7 @@ const MAX_HEADS = 256;
 /** @typedef {import('./rows.js').Rows} Rows */
 
 /** Keys and values in the order they came, at positions 0, 1, ... of every KV head. It grows as they come. */
-export class KvCache extends Handle {
+export class KvCache extends GrowingHandle {
   /**
    * Use KvCache.create().
    * @param {import('./core.js').Core} core

@@ -5,19 +5,9 @@ import cliProgress from 'cli-progress';
 
 import { Engine } from '../engine.js';
 import { HalfspaceError } from '../errors.js';
+import { engineOptions } from './engine-options.js';
 
-/**
- * @typedef {object} ModelOptions
- * @property {string} model
- * @property {number} [ctx]
- * @property {'q8' | 'f32'} [kv]
- * @property {'auto' | 'relaxed' | 'simd'} [variant]
- * @property {number | 'auto'} [threads]
- * @property {number} [ropeTheta]
- * @property {'none' | 'linear' | 'ntk' | 'yarn'} [ropeScaling]
- * @property {number} [ropeFactor]
- * @property {boolean} [json]
- */
+/** @typedef {import('./engine-options.js').ModelOptions} ModelOptions */
 
 /**
  * A bar on stderr; nothing where stderr is not a terminal.
@@ -52,11 +42,7 @@ export async function loadEngine(options) {
   const MB = 1e6;
   try {
     return await Engine.load(options.model, {
-      ctx: options.ctx,
-      kv: options.kv,
-      variant: options.variant,
-      threads: options.threads,
-      rope: { theta: options.ropeTheta, scaling: options.ropeScaling, factor: options.ropeFactor },
+      ...engineOptions(options),
       onProgress: (done, total) => bar.update(Math.round(done / MB), Math.round(total / MB)),
     });
   } finally {
@@ -71,17 +57,6 @@ export async function readText(path) {
   } catch (cause) {
     throw new HalfspaceError('io', `cannot read ${path}: ${/** @type {Error} */ (cause).message}`, { field: 'file', value: path, cause });
   }
-}
-
-/** @param {number[]} values */
-export function medianAndMin(values) {
-  const sorted = values.toSorted((a, b) => a - b);
-  return { median: round(sorted[sorted.length >> 1] ?? 0), min: round(sorted[0] ?? 0) };
-}
-
-/** @param {number} x @param {number} [digits] */
-export function round(x, digits = 2) {
-  return Number(x.toFixed(digits));
 }
 
 /** @param {unknown} object */

@@ -1,7 +1,8 @@
 /** `generate` and `compare`: answers, streamed, with their speed. */
 import { documentQuestion } from '../document-question.js';
 import { HalfspaceError } from '../errors.js';
-import { loadEngine, medianAndMin, printJson, progress, readText, round } from './common.js';
+import { loadEngine, printJson, progress, readText } from './common.js';
+import { medianAndMin, round } from './numbers.js';
 
 /** @typedef {import('./common.js').ModelOptions} ModelOptions */
 

@@ -5,7 +5,8 @@ import { modelConfig } from '../config.js';
 import { readGguf } from '../gguf.js';
 import { openSource } from '../sources.js';
 import { createTokenizer } from '../tokenizer.js';
-import { loadEngine, printJson, progress, readText, round } from './common.js';
+import { loadEngine, printJson, progress, readText } from './common.js';
+import { round } from './numbers.js';
 
 /** @typedef {import('./common.js').ModelOptions} ModelOptions */
 

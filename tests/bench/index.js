@@ -1,0 +1,30 @@
+/** What web/cli/bench asks for beyond the package: peers, browsers, other runtimes. `make tools-bench` installs them. */
+import { pageSubject } from './page-subject.js';
+import { nativePeer } from './native.js';
+import { wllamaPeers } from './wllama.js';
+
+export { hnswTop } from './hnsw.js';
+export { onnxAttention } from './onnx.js';
+export { runtimeCommand } from './runtimes.js';
+export { benchInPage } from './whole-bench.js';
+export { pageSubject };
+
+/**
+ * Peers that run the model: native llama.cpp with as many threads as ours, and wllama in Chromium, whose prefill is so slow that it takes
+ * part in some contexts only.
+ * @param {import('../../web/cli/bench/subjects.js').SubjectOptions} options
+ * @param {{longest: number, round: number}} need
+ * @param {(ids: number[]) => Promise<string>} detokenize
+ * @returns {Promise<import('../../web/cli/bench/subjects.js').Subject[]>}
+ */
+export async function modelPeers(options, { longest, round }, detokenize) {
+  const most = Math.max(0, ...options.wllamaContexts.filter((n) => n <= longest));
+  const native = await nativePeer(options.model, longest + round, Number(options.threads ?? 1));
+  if (most === 0) return [native];
+  try {
+    return [native, ...(await wllamaPeers(options.model, options.wllamaSettings, { most, round }, detokenize))];
+  } catch (error) {
+    await native.close();
+    throw error;
+  }
+}

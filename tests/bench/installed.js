@@ -1,0 +1,25 @@
+/** What `make tools-bench` installs in this folder. */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+import { HalfspaceError } from '../../web/errors.js';
+
+/** @param {string} path in node_modules */
+export const installedPath = (path) => fileURLToPath(new URL(`node_modules/${path}`, import.meta.url));
+
+/** @param {string} what @param {unknown} [cause] */
+export const notInstalled = (what, cause) =>
+  new HalfspaceError('unsupported', `${what} is not installed: run "make tools-bench tools-browser"`, {
+    field: 'peers',
+    value: what,
+    cause,
+  });
+
+/** @param {string} name of a package */
+export async function installedVersion(name) {
+  try {
+    return /** @type {string} */ (JSON.parse(await readFile(installedPath(`${name}/package.json`), 'utf8')).version);
+  } catch (cause) {
+    throw notInstalled(name, cause);
+  }
+}

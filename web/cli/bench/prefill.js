@@ -1,0 +1,86 @@
+/** `bench prefill`: how fast prompts of several lengths are read, exactly, by Algorithm 2, and by peers, in turn. */
+import { checkInteger } from '../../checks.js';
+import { significant } from '../numbers.js';
+import { lineChart } from './chart.js';
+import { ratioOf, spread, timesOf } from './ratios.js';
+import { Report } from './report.js';
+import { withSubjects } from './subjects.js';
+
+/**
+ * @typedef {import('./subjects.js').Group} Group
+ * @typedef {{tokens: number, tokensPerSecond: Record<string, {median: number, max: number}>,
+ *   ratios: Record<string, import('./ratios.js').Ratio>}} Row ratios: how much faster exact is
+ */
+
+/** @param {import('./subjects.js').SubjectOptions & {lengths: number[]}} options */
+export async function prefill(options) {
+  const lengths = options.lengths.map((n) => checkInteger('lengths', n, 1, 2 ** 20)).toSorted((a, b) => a - b);
+  const longest = checkInteger('lengths', lengths.at(-1), 1, 2 ** 20);
+  await withSubjects(options, { longest, round: 0 }, async (group) => {
+    const rows = [];
+    for (const n of lengths) rows.push(await measure(group, n, options.repeats));
+    const { where } = group;
+    const report = new Report('prefill', where);
+    describe(report, rows, options.repeats);
+    await report.publish({ ...where, kv: options.kv, repeats: options.repeats, rows }, options);
+  });
+}
+
+/** @param {Group} group @param {number} n @param {number} repeats @returns {Promise<Row>} */
+async function measure({ ours, peers, ids }, n, repeats) {
+  const prompt = ids.slice(0, n);
+  const ways = [
+    { name: 'exact', subject: ours, mode: /** @type {const} */ ('dense') },
+    { name: 'hsr', subject: ours, mode: /** @type {const} */ ('hsr') },
+    ...peers.filter(({ most }) => n <= most).map((subject) => ({ name: subject.name, subject, mode: undefined })),
+  ];
+  /** @type {Record<string, number[]>} */
+  const times = Object.fromEntries(ways.map(({ name }) => [name, []]));
+  for (let i = 0; i < repeats; i++) {
+    for (const { name, subject, mode } of ways) {
+      await subject.reset();
+      times[name].push(await subject.prefill(prompt, mode));
+    }
+  }
+  const speed = (/** @type {number} */ ms) => significant((1000 * n) / ms, 4);
+  return {
+    tokens: n,
+    tokensPerSecond: Object.fromEntries(
+      Object.entries(timesOf(times)).map(([name, { median, min }]) => [name, { median: speed(median), max: speed(min) }]),
+    ),
+    ratios: Object.fromEntries(Object.entries(times).map(([name, ms]) => [name, ratioOf(ms, times.exact)])),
+  };
+}
+
+/** @param {Report} report @param {Row[]} rows @param {number} repeats */
+function describe(report, rows, repeats) {
+  report.text(
+    `Tokens per second: median and most of ${repeats} rounds, all in turn; time as a ratio to exact: median (least..most) of rounds`,
+  );
+  report.table(
+    ['tokens', 'prefill', 'median', 'max', 'time/exact'],
+    rows.flatMap(({ tokens, tokensPerSecond, ratios }) =>
+      Object.entries(tokensPerSecond).map(([name, { median, max }]) => [
+        tokens,
+        name,
+        median,
+        max,
+        name === 'exact' ? '' : spread(ratios[name]),
+      ]),
+    ),
+  );
+  const names = [...new Set(rows.flatMap(({ tokensPerSecond }) => Object.keys(tokensPerSecond)))];
+  report.chart(
+    'Prefill',
+    lineChart(
+      'Prefill speed over the length of the prompt',
+      { x: 'tokens', y: 'tokens per second' },
+      names.map((name) => ({
+        name,
+        points: rows
+          .filter(({ tokensPerSecond }) => name in tokensPerSecond)
+          .map(({ tokens, tokensPerSecond }) => [tokens, tokensPerSecond[name].median]),
+      })),
+    ),
+  );
+}
