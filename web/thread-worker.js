@@ -18,5 +18,7 @@ port.onmessage = (/** @type {MessageEvent} */ { data: { module, memory, stack, t
     exports.hs_thread_fail();
     throw error;
   }
-  port.close();
+  // Node.js has the second only, Deno the first.
+  if (globalThis.close) globalThis.close();
+  else port.close();
 };

@@ -108,6 +108,14 @@ test('a worker that ends between jobs is not needed', { timeout: MINUTE_MS }, as
   engine.close();
 });
 
+test('a caller that may not block, as a page itself, spins', { timeout: MINUTE_MS }, async () => {
+  const engine = await Engine.load(small, { threads: 2 });
+  const blocking = await bits(engine, HSR, ids, 700);
+  engine.wasm.exports.hs_threads_start(2, 0);
+  assert.deepEqual(await bits(engine, HSR, ids, 700), blocking);
+  engine.close();
+});
+
 test('a worker that dies in a job is an error, not a wait', { timeout: MINUTE_MS }, async () => {
   // With no room on its stack it traps in the first task that needs some.
   const engine = await withWorkers(
