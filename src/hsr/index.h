@@ -14,7 +14,7 @@
  * Per chunk the cost model (hsr/cost.h) picks where to start: at the leaves, at the screen or, where most keys would pass
  * it, at the refined products (brute force). `strategy` forces it.
  *
- * Bytes per key of capacity at head_dim 64: 79 with int8 keys, 301 with f32 (kv/kv.h), and 16 of scratch; capacity grows by
+ * Bytes per key of capacity at head_dim 64: 77 with int8 keys, 301 with f32 (kv/kv.h), and 16 of scratch; capacity grows by
  * half. Sorting takes 333 bytes per key of the largest chunk besides. Keys appended one by one are sorted into chunks
  * log_8(max_chunk / HS_CHUNK) + 1 times (kv/kv.h), those of a batch once.
  *

@@ -17,7 +17,7 @@
  * dims 8p..8p+3 in its low and 8p+4..8p+7 in its high nibbles; byte 4i+c of it is key i, dim c. A value is an int8 row with
  * one scale. F32: keys and values are f32 rows; the high plane and its scale serve the screen only.
  *
- * Bytes per key at head_dim 64, index included: Q8 148, F32 561; keys alone 79 and 301.
+ * Bytes per key at head_dim 64, index included: Q8 147.75, F32 561.6; keys alone 77.1 and 301.
  */
 #ifndef HS_KV_KV_H
 #define HS_KV_KV_H
