@@ -7,8 +7,11 @@
 #include <math.h>
 #include <string.h>
 
+/* Products of four keys at a time may run over the end of a span, into slots that are filled later or these. */
+enum { SLACK = 4 };
+
 static size_t lay_out(hs_intervals *t, char *scratch, int slots) {
-    size_t n = (size_t)slots, at = hs_align_up(sizeof(hs_intervals));
+    size_t n = (size_t)slots + SLACK, at = hs_align_up(sizeof(hs_intervals));
     float **const floats[] = {&t->logit, &t->radius, &t->copy};
     for (int i = 0; i < 3; i++, at += hs_align_up(n * sizeof(float))) *floats[i] = (float *)(void *)(scratch + at);
     t->leaf_weight = (float *)(void *)(scratch + at);
@@ -18,15 +21,14 @@ static size_t lay_out(hs_intervals *t, char *scratch, int slots) {
     return at + 2 * hs_align_up(n);
 }
 
-/* A piece takes whole runs of keys, so that four keys can always be evaluated together: two pieces per cache may be uneven. */
-static int slots_of(const hs_piece *piece) {
-    return (piece->end - piece->first + HS_LEAF - 1) / HS_LEAF * HS_LEAF;
+static int keys_of(const hs_piece *piece) {
+    return piece->end - piece->first;
 }
 
 size_t hs_intervals_scratch_bytes(int capacity) {
     static char origin[1]; /* only distances count */
     hs_intervals t;
-    return lay_out(&t, origin, capacity + 16 * HS_LEAF);
+    return lay_out(&t, origin, capacity);
 }
 
 hs_span hs_first_span(const hs_intervals *t) {
@@ -34,14 +36,14 @@ hs_span hs_first_span(const hs_intervals *t) {
 }
 
 hs_span hs_next_span(const hs_span *span, const hs_intervals *t) {
-    return (hs_span){hs_next_piece(&span->piece, &t->view), span->first + slots_of(&span->piece)};
+    return (hs_span){hs_next_piece(&span->piece, &t->view), span->first + keys_of(&span->piece)};
 }
 
 /* A product is within its radius; so is the logit, as tanh never stretches. */
 static void screen_span(hs_intervals *t, const hs_span *span) {
     const hs_kv *kv = span->piece.kv;
     size_t at = (size_t)span->piece.first * (size_t)kv->head_dim / 2;
-    int n = span->piece.end - span->piece.first;
+    int n = keys_of(&span->piece);
     float *logit = t->logit + span->first, *radius = t->radius + span->first;
     hs_screen(&t->query, kv->k_high + at, kv->k_scale + span->piece.first, n / 4, logit, n);
     for (int i = 0; i < n; i++) {
@@ -58,11 +60,11 @@ static float exact_radius(const hs_intervals *t, const hs_kv *kv, int own) {
 }
 
 static void evaluate_span(hs_intervals *t, const hs_span *span) {
-    int n = span->piece.end - span->piece.first, room = slots_of(&span->piece);
+    int n = keys_of(&span->piece);
     float *logit = t->logit + span->first;
-    hs_exact_logits(&t->query, span->piece.kv, span->piece.first, n, t->p, logit, room);
-    for (int i = 0; i < room; i++) {
-        int own = span->piece.first + i, seen = i < n && (!span->piece.masked || hs_is_visible(span->piece.kv, &t->view, own));
+    hs_exact_logits(&t->query, span->piece.kv, span->piece.first, n, t->p, logit, n);
+    for (int i = 0; i < n; i++) {
+        int own = span->piece.first + i, seen = !span->piece.masked || hs_is_visible(span->piece.kv, &t->view, own);
         if (!seen) logit[i] = -INFINITY;
         t->radius[span->first + i] = seen ? exact_radius(t, span->piece.kv, own) : 0;
         t->refined[span->first + i] = 1;
@@ -80,7 +82,7 @@ hs_intervals *hs_intervals_begin(const hs_kv *kv, const float *q, const hs_atten
     t->variance = t->query.screen_variance[0];
     t->query.screen_variance[0] = 0;
     for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
-        t->slots = span.first + slots_of(&span.piece);
+        t->slots = span.first + keys_of(&span.piece);
     }
     t->visible = hs_count_visible(kv, &view);
     lay_out(t, scratch, t->slots);

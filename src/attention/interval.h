@@ -2,7 +2,7 @@
  * For one query, an interval around every visible key's logit: wide after the 4-bit screen, only rounding once refined.
  * Certified and exact attention narrow the intervals of the keys that matter (certified.c).
  *
- * Keys are numbered by slots: those of the view's pieces one after the other, whole runs of HS_LEAF each.
+ * Keys are numbered by slots: those of the view's pieces one after the other.
  */
 #ifndef HS_ATTENTION_INTERVAL_H
 #define HS_ATTENTION_INTERVAL_H

@@ -49,7 +49,7 @@ static leaf_tile next_tile(const leaf_tile *t, const hs_view *view) {
     return tile_at(hs_next_leaf_run(&t->run, view), 0, t->index + 1);
 }
 
-static size_t lay_out(leaf_rows *r, char *base, int head_dim, int rows, int tiles) {
+static void lay_out(leaf_rows *r, char *base, int rows, int tiles) {
     size_t n = (size_t)hs_max(1, hs_min(rows, LEAF_FLOATS / (tiles * HS_TILE))), leaves = (size_t)tiles * HS_TILE;
     size_t estimates = hs_align_up(n * leaves * sizeof(float));
     r->mass = (float *)(void *)base;
@@ -57,20 +57,12 @@ static size_t lay_out(leaf_rows *r, char *base, int head_dim, int rows, int tile
     r->squares = (float *)(void *)(base + 2 * estimates);
     r->n = (int)n;
     r->tiles = tiles;
-    return 2 * estimates + hs_align_up(n * (size_t)head_dim * sizeof(float));
 }
 
 size_t hs_block_leaves_scratch_bytes(int head_dim, int rows, int capacity) {
-    static char origin[1]; /* only distances count */
-    /* Chunks have at least HS_CHUNK keys, so a run does, and so many tiles at the most. Few tiles are no less than many rows. */
-    int most = capacity / HS_CHUNK + 1;
-    leaf_rows r;
-    size_t bytes = 0;
-    for (int tiles = 1; tiles <= most; tiles *= 2) {
-        size_t each = lay_out(&r, origin, head_dim, rows, hs_min(2 * tiles, most));
-        bytes = each > bytes ? each : bytes;
-    }
-    return bytes;
+    /* Chunks have at least HS_CHUNK keys, so a run does, and so many tiles at the most. */
+    size_t leaves = (size_t)(capacity / HS_CHUNK + 1) * HS_TILE, floats = (size_t)rows * leaves, most = leaves > LEAF_FLOATS ? leaves : LEAF_FLOATS;
+    return 2 * hs_align_up((floats < most ? floats : most) * sizeof(float)) + hs_align_up((size_t)rows * (size_t)head_dim * sizeof(float));
 }
 
 /* keys [head_dim][HS_TILE] = transposed rows of the tile, zeros beyond its end. */
@@ -215,7 +207,7 @@ void hs_attend_block_leaves(const hs_kv *kv, const hs_view *view, const hs_atten
         tiles++;
         leaves += t.n;
     }
-    lay_out(&r, b->rest, b->head_dim, b->rows, tiles);
+    lay_out(&r, b->rest, b->rows, tiles);
     int at_a_time = r.n;
     for (r.first = 0; r.first < b->rows; r.first += at_a_time) {
         r.n = hs_min(at_a_time, b->rows - r.first);
