@@ -34,21 +34,21 @@ typedef struct {
     v128_t low, high;
 } eight_dims;
 
-static inline eight_dims load_eight_i8(const void *rows, size_t at) {
+HS_INLINE eight_dims load_eight_i8(const void *rows, size_t at) {
     v128_t wide = wasm_i16x8_load8x8((const int8_t *)rows + at);
     return (eight_dims){wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wide)), wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(wide))};
 }
 
-static inline v128_t load_four_bf16(const uint16_t *x) {
+HS_INLINE v128_t load_four_bf16(const uint16_t *x) {
     return wasm_i32x4_shl(wasm_u32x4_load16x4(x), 16);
 }
 
-static inline eight_dims load_eight_f32(const void *rows, size_t at) {
+HS_INLINE eight_dims load_eight_f32(const void *rows, size_t at) {
     const float *row = (const float *)rows + at;
     return (eight_dims){wasm_v128_load(row), wasm_v128_load(row + 4)};
 }
 
-static inline void logits_q8(int query, int group, const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
+HS_INLINE void logits_q8(int query, int group, const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
     const v128_t low_mask = wasm_i8x16_splat(15), high_mask = wasm_i8x16_splat((int8_t)0xf0), byte = wasm_i16x8_splat(255);
     int d = q->head_dim, pairs = d / 8;
     for (int i = 0; i < n_groups; i++, high += 2 * d, low += 2 * d) {
@@ -75,14 +75,21 @@ static inline void logits_q8(int query, int group, const hs_queries *q, const ui
     }
 }
 
-void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
-    BY_QUERIES(q->group, logits_q8, q, high, low, k_scale, n_groups, out, out_stride)
+void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride){
+    BY_QUERIES(q -> group, logits_q8, q, high, low, k_scale, n_groups, out, out_stride)}
+
+/* Four vectors of nibbles times four 32-bit lanes of narrow query. */
+HS_INLINE v128_t four_dots(const v128_t *nibbles, v128_t w) {
+    v128_t a = wasm_i16x8_add(hs_dot_i7(HS_LANE(w, 0), nibbles[0]), hs_dot_i7(HS_LANE(w, 1), nibbles[1]));
+    v128_t b = wasm_i16x8_add(hs_dot_i7(HS_LANE(w, 2), nibbles[2]), hs_dot_i7(HS_LANE(w, 3), nibbles[3]));
+    return wasm_i16x8_add(a, b);
 }
 
 /* Sum over n nibble-pair vectors of nibbles * narrow query, per key. */
-static inline v128_t screen_dot(const hs_queries *q, int g, int first_pair, int n, const v128_t *nibbles) {
+HS_INLINE v128_t screen_dot(const hs_queries *q, int g, int first_pair, int n, const v128_t *nibbles) {
 #ifdef HS_RELAXED
     const int8_t *w = q->narrow[g] + 8 * first_pair;
+    if (n == PAIRS) return wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_add(four_dots(nibbles, wasm_v128_load(w)), four_dots(nibbles + 4, wasm_v128_load(w + 16))));
     v128_t sum = hs_dot_i7(wasm_v128_load32_splat(w), nibbles[0]);
     for (int v = 1; v < 2 * n; v++) sum = wasm_i16x8_add(sum, hs_dot_i7(wasm_v128_load32_splat(w + 4 * v), nibbles[v]));
     return wasm_i32x4_extadd_pairwise_i16x8(sum);
@@ -97,40 +104,39 @@ static inline v128_t screen_dot(const hs_queries *q, int g, int first_pair, int 
 #endif
 }
 
-static inline void screen(int query, int group, const hs_queries *q, const uint8_t *high, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
-    const v128_t low_mask = wasm_i8x16_splat(15);
-    int d = q->head_dim, pairs = d / 8;
+/* Adds the products of pairs p..p+n-1 of a group of four keys to the queries' sums. */
+HS_INLINE void screen_pairs(int query, int group, const hs_queries *q, const uint8_t *high, int p, int n, v128_t low_mask, v128_t *sum) {
+    v128_t nibbles[2 * PAIRS];
+    for (int j = 0; j < n; j++) {
+        v128_t raw = wasm_v128_load(high + 16 * (p + j));
+        nibbles[2 * j] = wasm_v128_and(raw, low_mask);
+        nibbles[2 * j + 1] = wasm_v128_and(wasm_u16x8_shr(raw, 4), low_mask);
+    }
+    for (int g = 0; g < group; g++) sum[g] = wasm_i32x4_add(sum[g], screen_dot(q, query + g, p, n, nibbles));
+}
+
+HS_INLINE void screen(int query, int group, const hs_queries *q, const uint8_t *high, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
+    int d = q->head_dim, pairs = d / 8, whole = pairs - pairs % PAIRS;
+    const v128_t low_mask = hs_kept(wasm_i8x16_splat(15)), most = hs_kept(wasm_f32x4_splat(0.5f));
     for (int i = 0; i < n_groups; i++, high += 2 * d) {
         v128_t sum[QUERIES];
-        for (int p = 0; p < pairs; p += PAIRS) {
-            int n = hs_min(PAIRS, pairs - p);
-            v128_t nibbles[2 * PAIRS];
-            for (int j = 0; j < n; j++) {
-                v128_t raw = wasm_v128_load(high + 16 * (p + j));
-                nibbles[2 * j] = wasm_v128_and(raw, low_mask);
-                nibbles[2 * j + 1] = wasm_v128_and(wasm_u16x8_shr(raw, 4), low_mask);
-            }
-            for (int g = 0; g < group; g++) {
-                v128_t part = n == PAIRS ? screen_dot(q, query + g, p, PAIRS, nibbles) : screen_dot(q, query + g, p, n, nibbles);
-                sum[g] = p == 0 ? part : wasm_i32x4_add(sum[g], part);
-            }
-        }
-        v128_t scale = load_four_bf16(k_scale + 4 * i);
+        for (int g = 0; g < group; g++) sum[g] = wasm_i32x4_splat(0);
+        for (int p = 0; p < whole; p += PAIRS) screen_pairs(query, group, q, high, p, PAIRS, low_mask, sum);
+        if (whole < pairs) screen_pairs(query, group, q, high, whole, pairs - whole, low_mask, sum);
+        v128_t scale = load_four_bf16(k_scale + 4 * i), square = wasm_f32x4_mul(scale, scale);
         for (int g = 0; g < group; g++) {
             v128_t logit = hs_fma(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->screen_scale[query + g]), wasm_f32x4_splat(q->screen_offset[query + g]));
-            v128_t half = wasm_f32x4_mul(wasm_f32x4_splat(q->screen_variance[query + g]), wasm_f32x4_mul(scale, scale));
-            v128_t bias = wasm_f32x4_neg(wasm_f32x4_pmin(half, wasm_f32x4_splat(0.5f)));
-            wasm_v128_store(out + (query + g) * out_stride + 4 * i, hs_fma(logit, scale, bias));
+            v128_t bias = wasm_f32x4_pmin(wasm_f32x4_mul(wasm_f32x4_splat(q->screen_variance[query + g]), square), most);
+            wasm_v128_store(out + (query + g) * out_stride + 4 * i, wasm_f32x4_sub(wasm_f32x4_mul(logit, scale), bias));
         }
     }
 }
 
-void hs_screen(const hs_queries *q, const uint8_t *high, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
-    BY_QUERIES(q->group, screen, q, high, k_scale, n_groups, out, out_stride)
-}
+void hs_screen(const hs_queries *q, const uint8_t *high, const uint16_t *k_scale, int n_groups, float *out, int out_stride){
+    BY_QUERIES(q -> group, screen, q, high, k_scale, n_groups, out, out_stride)}
 
 /* scale: one factor per row, or NULL for 1. */
-static inline void logits_rows(int query, int group, eight_dims (*load)(const void *, size_t), const hs_queries *q, const void *rows, const uint16_t *scale, int n, float *out, int out_stride) {
+HS_INLINE void logits_rows(int query, int group, eight_dims (*load)(const void *, size_t), const hs_queries *q, const void *rows, const uint16_t *scale, int n, float *out, int out_stride) {
     int d = q->head_dim;
     for (int j = 0; j < n; j++) {
         v128_t sum[QUERIES];
@@ -156,7 +162,7 @@ static inline float sum_i32x4(v128_t v) {
     return (float)wasm_i32x4_extract_lane(v, 0);
 }
 
-static inline void wide_products(int query, int group, const hs_wide_rows *w, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride) {
+HS_INLINE void wide_products(int query, int group, const hs_wide_rows *w, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride) {
     int d = w->head_dim;
     for (int j = 0; j < n; j++, rows += d) {
         v128_t sum[QUERIES];
@@ -173,12 +179,11 @@ void hs_wide_products(const hs_wide_rows *w, const int8_t *rows, const uint16_t 
     BY_QUERIES(w->group, wide_products, w, rows, scale, n, out, out_stride)
 }
 
-void hs_logits_rows_f32(const hs_queries *q, const float *rows, int n, float *out, int out_stride) {
-    BY_QUERIES(q->group, logits_rows, load_eight_f32, q, rows, NULL, n, out, out_stride)
-}
+void hs_logits_rows_f32(const hs_queries *q, const float *rows, int n, float *out, int out_stride){
+    BY_QUERIES(q -> group, logits_rows, load_eight_f32, q, rows, NULL, n, out, out_stride)}
 
 /* Eight dims of `group` (1..4) queries over all rows: the sums stay in registers. */
-static inline void accumulate_slice(eight_dims (*load)(const void *, size_t), const float *w, int w_stride, const void *rows, int dim, const int *index, int n, int group, int head_dim, float *out) {
+HS_INLINE void accumulate_slice(eight_dims (*load)(const void *, size_t), const float *w, int w_stride, const void *rows, int dim, const int *index, int n, int group, int head_dim, float *out) {
     v128_t low[4], high[4];
     for (int g = 0; g < group; g++) {
         low[g] = wasm_v128_load(out + g * head_dim);
@@ -199,7 +204,7 @@ static inline void accumulate_slice(eight_dims (*load)(const void *, size_t), co
 }
 
 /* All dims. Loader and group size are constants where the slice is inlined. */
-static inline void accumulate(int query, int group, eight_dims (*load)(const void *, size_t), const float *w, int w_stride, const void *rows, const int *index, int n, int head_dim, float *out) {
+HS_INLINE void accumulate(int query, int group, eight_dims (*load)(const void *, size_t), const float *w, int w_stride, const void *rows, const int *index, int n, int head_dim, float *out) {
     for (int dim = 0; dim < head_dim; dim += 8) accumulate_slice(load, w + query * w_stride, w_stride, rows, dim, index, n, group, head_dim, out + query * head_dim + dim);
 }
 
@@ -242,23 +247,61 @@ float hs_sum_f32(const float *x, int n) {
     return total;
 }
 
+/* Bit i of `bits`, for i = first..first+3, as a mask of lane i - first. */
+static inline v128_t mask_of_bits(unsigned bits, int first) {
+    v128_t bit = wasm_i32x4_make(1 << first, 2 << first, 4 << first, 8 << first);
+    return wasm_i32x4_eq(wasm_v128_and(wasm_i32x4_splat((int)bits), bit), bit);
+}
+
+static inline unsigned bits_of_masks(const v128_t mask[4]) {
+    return wasm_i8x16_bitmask(wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(mask[0], mask[1]), wasm_i16x8_narrow_i32x4(mask[2], mask[3])));
+}
+
 unsigned hs_at_least_16(const float *x, float least) {
-    v128_t from = wasm_f32x4_splat(least);
-    v128_t low = wasm_i16x8_narrow_i32x4(wasm_f32x4_ge(wasm_v128_load(x), from), wasm_f32x4_ge(wasm_v128_load(x + 4), from));
-    v128_t high = wasm_i16x8_narrow_i32x4(wasm_f32x4_ge(wasm_v128_load(x + 8), from), wasm_f32x4_ge(wasm_v128_load(x + 12), from));
-    return wasm_i8x16_bitmask(wasm_i8x16_narrow_i16x8(low, high));
+    v128_t from = wasm_f32x4_splat(least), mask[4];
+    for (int v = 0; v < 4; v++) mask[v] = wasm_f32x4_ge(wasm_v128_load(x + 4 * v), from);
+    return bits_of_masks(mask);
+}
+
+unsigned hs_sort_leaf(const float *w, int stride, int group, unsigned forced, const float *most, const float *least, float *unhit, float *rest) {
+    v128_t hit[4], middling[4];
+    for (int v = 0; v < 4; v++) {
+        hit[v] = mask_of_bits(forced, 4 * v);
+        middling[v] = wasm_i32x4_splat(0);
+    }
+    for (int g = 0; g < group; g++) {
+        v128_t high = wasm_v128_load32_splat(most + g), low = wasm_v128_load32_splat(least + g);
+        for (int v = 0; v < 4; v++) {
+            v128_t weight = wasm_v128_load(w + g * stride + 4 * v);
+            hit[v] = wasm_v128_or(hit[v], wasm_f32x4_ge(weight, high));
+            middling[v] = wasm_v128_or(middling[v], wasm_f32x4_ge(weight, low));
+        }
+    }
+    for (int v = 0; v < 4; v++) middling[v] = wasm_v128_andnot(middling[v], hit[v]);
+    for (int g = 0; g < group; g++) {
+        v128_t unhit_sum = wasm_f32x4_splat(0), middling_sum = unhit_sum;
+        for (int v = 0; v < 4; v++) {
+            v128_t weight = wasm_v128_load(w + g * stride + 4 * v);
+            unhit_sum = wasm_f32x4_add(unhit_sum, wasm_v128_andnot(weight, hit[v]));
+            middling_sum = wasm_f32x4_add(middling_sum, wasm_v128_and(weight, middling[v]));
+        }
+        unhit[g] = hs_sum_f32x4(unhit_sum);
+        rest[g] = hs_sum_f32x4(wasm_f32x4_sub(unhit_sum, middling_sum));
+    }
+    return bits_of_masks(hit) | bits_of_masks(middling) << 16;
 }
 
 float hs_exp_sum(float *x, int n, float shift) {
+    const hs_exp_constants constants = hs_exp_keep();
     v128_t sum = wasm_f32x4_splat(0), down = wasm_f32x4_splat(shift);
     int i = 0;
     for (; i + 4 <= n; i += 4) {
-        v128_t e = hs_exp_f32x4(wasm_f32x4_sub(wasm_v128_load(x + i), down));
+        v128_t e = hs_exp_f32x4(wasm_f32x4_sub(wasm_v128_load(x + i), down), &constants);
         wasm_v128_store(x + i, e);
         sum = wasm_f32x4_add(sum, e);
     }
     float total = hs_sum_f32x4(sum);
-    for (; i < n; i++) total += x[i] = wasm_f32x4_extract_lane(hs_exp_f32x4(wasm_f32x4_splat(x[i] - shift)), 0);
+    for (; i < n; i++) total += x[i] = wasm_f32x4_extract_lane(hs_exp_f32x4(wasm_f32x4_splat(x[i] - shift), &constants), 0);
     return total;
 }
 
@@ -276,7 +319,7 @@ void hs_axpy_f32(float *y, float a, const float *x, int d) {
 enum { STRIP = 6 };
 
 /* `rows` (1..STRIP) rows of A against eight columns of B: twelve sums in registers. */
-static inline void gemm_strip(const float *const *a, const float *b, int ldb, float *const *c, int column, int k, int rows) {
+HS_INLINE void gemm_strip(const float *const *a, const float *b, int ldb, float *const *c, int column, int k, int rows) {
     v128_t low[STRIP], high[STRIP];
     for (int r = 0; r < rows; r++) {
         low[r] = wasm_v128_load(c[r] + column);

@@ -15,32 +15,38 @@
 #include "kernels/matmul.h"
 #include "simd.h"
 
-static inline v128_t scales_f16(const uint8_t *p) {
-    v128_t h = wasm_i32x4_load16x4(p);
-    return wasm_v128_and(wasm_i32x4_shl(h, 13), wasm_i32x4_splat((int)0x8fffe000u));
+/* Masks that the loop over blocks keeps. */
+typedef struct {
+    v128_t scale, nibble, byte, fifth, two;
+} masks;
+
+HS_INLINE masks keep_masks(void) {
+    return (masks){hs_kept(wasm_i32x4_splat((int)0x8fffe000u)), hs_kept(wasm_i8x16_splat(15)), hs_kept(wasm_i16x8_splat(255)), hs_kept(wasm_i8x16_splat(16)), hs_kept(wasm_i8x16_splat(48))};
+}
+
+HS_INLINE v128_t scales_f16(const uint8_t *p, v128_t mask) {
+    return wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(p), 13), mask);
 }
 
 /* Eight vectors of nibbles from 64 bytes. */
-static inline void unpack_nibbles(const uint8_t *p, v128_t u[8]) {
-    const v128_t low = wasm_i8x16_splat(15);
+HS_INLINE void unpack_nibbles(const uint8_t *p, v128_t mask, v128_t u[8]) {
     for (int i = 0; i < 4; i++) {
         v128_t raw = wasm_v128_load(p + 16 * i);
-        u[2 * i] = wasm_v128_and(raw, low);
-        u[2 * i + 1] = wasm_v128_and(wasm_u16x8_shr(raw, 4), low);
+        u[2 * i] = wasm_v128_and(raw, mask);
+        u[2 * i + 1] = wasm_v128_and(wasm_u16x8_shr(raw, 4), mask);
     }
 }
 
 /* Shifts across byte borders are harmless: the mask keeps only bits that stayed inside their byte. */
-static inline void add_fifth_bits(const uint8_t *p, v128_t u[8]) {
-    v128_t bits = wasm_v128_load(p), mask = wasm_i8x16_splat(16);
+HS_INLINE void add_fifth_bits(const uint8_t *p, v128_t mask, v128_t u[8]) {
+    v128_t bits = wasm_v128_load(p);
     for (int v = 0; v < 8; v++) {
         v128_t moved = v < 4 ? wasm_i16x8_shl(bits, 4 - v) : wasm_u16x8_shr(bits, v - 4);
         u[v] = wasm_v128_or(u[v], wasm_v128_and(moved, mask));
     }
 }
 
-static inline void add_two_bits(const uint8_t *p, v128_t u[8]) {
-    const v128_t mask = wasm_i8x16_splat(48);
+HS_INLINE void add_two_bits(const uint8_t *p, v128_t mask, v128_t u[8]) {
     for (int v = 0; v < 8; v++) {
         v128_t bits = wasm_v128_load(p + v / 4 * 16);
         int j = v % 4;
@@ -50,7 +56,7 @@ static inline void add_two_bits(const uint8_t *p, v128_t u[8]) {
 }
 
 /* Whether a type's dot products are 8-bit ones here. */
-static inline int is_split(hs_pack pack) {
+HS_INLINE int is_split(hs_pack pack) {
 #ifdef HS_RELAXED
     return pack == HS_PACK_Q4 || pack == HS_PACK_Q5;
 #else
@@ -63,51 +69,57 @@ static inline int is_split(hs_pack pack) {
  * The block's weights, ready for any number of tokens: u[v] are the bytes of vector v where is_split(), else u[2v], u[2v+1]
  * its even and odd bytes as i16.
  */
-static inline void unpack(hs_pack pack, const uint8_t *nibbles, v128_t u[16]) {
-    unpack_nibbles(nibbles, u);
-    if (pack == HS_PACK_Q5) add_fifth_bits(nibbles + 64, u);
-    if (pack == HS_PACK_Q6) add_two_bits(nibbles + 64, u);
+HS_INLINE void unpack(hs_pack pack, const uint8_t *p, const masks *mask, v128_t u[16]) {
     if (pack == HS_PACK_Q8) {
-        v128_t high[8];
-        unpack_nibbles(nibbles + 64, high);
-        for (int v = 0; v < 8; v++) u[v] = wasm_v128_or(u[v], wasm_i16x8_shl(high[v], 4));
+        for (int v = 0; v < 8; v++) u[v] = wasm_v128_load(p + 16 * v);
+    } else {
+        unpack_nibbles(p, mask->nibble, u);
     }
+    if (pack == HS_PACK_Q5) add_fifth_bits(p + 64, mask->fifth, u);
+    if (pack == HS_PACK_Q6) add_two_bits(p + 64, mask->two, u);
     for (int v = 7; v >= 0 && !is_split(pack); v--) {
         v128_t bytes = u[v];
-        u[2 * v] = wasm_v128_and(bytes, wasm_i16x8_splat(255));
+        u[2 * v] = wasm_v128_and(bytes, mask->byte);
         u[2 * v + 1] = wasm_u16x8_shr(bytes, 8);
     }
 }
 
-/* Sum over vectors first..first+n-1 of u*q, one i32 per row. */
-static inline v128_t dot_vectors(const v128_t *u, const int16_t *q, int first, int n) {
-    v128_t even = wasm_i32x4_splat(0), odd = even;
-    for (int v = first; v < first + n; v++) {
-        even = wasm_i32x4_add(even, wasm_i32x4_dot_i16x8(u[2 * v], wasm_v128_load32_splat(q + 4 * v)));
-        odd = wasm_i32x4_add(odd, wasm_i32x4_dot_i16x8(u[2 * v + 1], wasm_v128_load32_splat(q + 4 * v + 2)));
+/* Sum over vectors first..first+3 of u*q, one i32 per row. */
+HS_INLINE v128_t dot_vectors(const v128_t *u, const int16_t *q, int first) {
+    v128_t sum[2];
+    for (int i = 0; i < 2; i++, u += 4) {
+        const v128_t *w = u + 2 * first;
+        v128_t eight = wasm_v128_load(q + 4 * first + 8 * i);
+        v128_t even = wasm_i32x4_add(wasm_i32x4_dot_i16x8(w[0], HS_LANE(eight, 0)), wasm_i32x4_dot_i16x8(w[1], HS_LANE(eight, 1)));
+        v128_t odd = wasm_i32x4_add(wasm_i32x4_dot_i16x8(w[2], HS_LANE(eight, 2)), wasm_i32x4_dot_i16x8(w[3], HS_LANE(eight, 3)));
+        sum[i] = wasm_i32x4_add(even, odd);
     }
-    return wasm_i32x4_add(even, odd);
+    return wasm_i32x4_add(sum[0], sum[1]);
 }
 
-/* Sum over vectors first..first+n-1 of u * half, signed bytes, one i32 per row. n vectors fit into 16 bits. */
-static inline v128_t dot_bytes(const v128_t *u, const int8_t *half, int first, int n) {
-    v128_t sum = hs_dot_i7(wasm_v128_load32_splat(half + 4 * first), u[first]);
-    for (int v = first + 1; v < first + n; v++) sum = wasm_i16x8_add(sum, hs_dot_i7(wasm_v128_load32_splat(half + 4 * v), u[v]));
-    return wasm_i32x4_extadd_pairwise_i16x8(sum);
+/* Sum over vectors first..first+3 of u * half, signed bytes, in pairs of columns. */
+HS_INLINE v128_t dot_bytes(const v128_t *u, const int8_t *half, int first) {
+    v128_t sixteen = wasm_v128_load(half + 4 * first);
+    v128_t a = wasm_i16x8_add(hs_dot_i7(HS_LANE(sixteen, 0), u[first]), hs_dot_i7(HS_LANE(sixteen, 1), u[first + 1]));
+    v128_t b = wasm_i16x8_add(hs_dot_i7(HS_LANE(sixteen, 2), u[first + 2]), hs_dot_i7(HS_LANE(sixteen, 3), u[first + 3]));
+    return wasm_i16x8_add(a, b);
 }
 
-static inline v128_t dot_half(hs_pack pack, const v128_t *u, const int8_t *half) {
-    if (pack == HS_PACK_Q4) return dot_bytes(u, half, 0, 8);
-    return wasm_i32x4_add(dot_bytes(u, half, 0, 4), dot_bytes(u, half, 4, 4));
+HS_INLINE v128_t dot_half(hs_pack pack, const v128_t *u, const int8_t *half) {
+    v128_t a = dot_bytes(u, half, 0), b = dot_bytes(u, half, 4);
+    if (pack == HS_PACK_Q4) return wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_add(a, b));
+    return wasm_i32x4_add(wasm_i32x4_extadd_pairwise_i16x8(a), wasm_i32x4_extadd_pairwise_i16x8(b));
 }
 
-/* The same as dot_vectors() of the whole block. */
-static inline v128_t dot_split(hs_pack pack, const v128_t *u, const int8_t *split) {
-    return wasm_i32x4_add(wasm_i32x4_shl(dot_half(pack, u, split), 8), dot_half(pack, u, split + HS_BLOCK));
+/* Sum over the whole block of u*q, one i32 per row. */
+HS_INLINE v128_t dot_block(hs_pack pack, const v128_t *u, const int16_t *q, const int8_t *split) {
+    if (is_split(pack)) return wasm_i32x4_add(wasm_i32x4_shl(dot_half(pack, u, split), 8), dot_half(pack, u, split + HS_BLOCK));
+    return wasm_i32x4_add(dot_vectors(u, q, 0), dot_vectors(u, q, 4));
 }
 
-static inline void matmul_tile(hs_pack pack, const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride) {
-    int n_tokens = x->n_tokens, tile_bytes = hs_pack_tile_bytes(pack), header = pack == HS_PACK_Q6 ? 32 : 16;
+HS_INLINE void matmul_tile(hs_pack pack, const hs_tensor *w, int group, const hs_act *x, int n_tokens, float *y, int y_stride) {
+    const masks mask = keep_masks();
+    int tile_bytes = hs_pack_tile_bytes(pack), header = pack == HS_PACK_Q6 ? 32 : 16;
     const uint8_t *tile = w->data + (size_t)group * (size_t)x->n_blocks * (size_t)tile_bytes;
     const int16_t *q = x->q;
     const int8_t *split = x->split;
@@ -116,37 +128,45 @@ static inline void matmul_tile(hs_pack pack, const hs_tensor *w, int group, cons
     for (int t = 0; t < n_tokens; t++) total[t] = wasm_f32x4_splat(0);
     for (int b = 0; b < x->n_blocks; b++, tile += tile_bytes) {
         v128_t u[16];
-        unpack(pack, tile + header, u);
-        v128_t d = scales_f16(tile), m = scales_f16(tile + 8);
+        unpack(pack, tile + header, &mask, u);
+        v128_t d = scales_f16(tile, mask.scale), m = scales_f16(tile + 8, mask.scale);
         v128_t d2 = d, m2 = m;
         if (pack == HS_PACK_Q6) {
-            d2 = scales_f16(tile + 16);
-            m2 = scales_f16(tile + 24);
+            d2 = scales_f16(tile + 16, mask.scale);
+            m2 = scales_f16(tile + 24, mask.scale);
         }
         for (int t = 0; t < n_tokens; t++, q += HS_BLOCK, split += 2 * HS_BLOCK, meta++) {
-            v128_t value;
+            v128_t value, parts = wasm_v128_load(meta); /* scale, sum, sums of the halves */
             if (pack == HS_PACK_Q6) {
-                v128_t first = wasm_f32x4_convert_i32x4(dot_vectors(u, q, 0, 4));
-                v128_t second = wasm_f32x4_convert_i32x4(dot_vectors(u, q, 4, 4));
-                value = hs_fma(first, d, wasm_f32x4_mul(wasm_v128_load32_splat(&meta->sum_half[0]), m));
-                value = hs_fma(second, d2, hs_fma(wasm_v128_load32_splat(&meta->sum_half[1]), m2, value));
+                v128_t first = wasm_f32x4_convert_i32x4(dot_vectors(u, q, 0));
+                v128_t second = wasm_f32x4_convert_i32x4(dot_vectors(u, q, 4));
+                value = hs_fma(first, d, wasm_f32x4_mul(HS_LANE(parts, 2), m));
+                value = hs_fma(second, d2, hs_fma(HS_LANE(parts, 3), m2, value));
             } else {
-                v128_t dot = wasm_f32x4_convert_i32x4(is_split(pack) ? dot_split(pack, u, split) : dot_vectors(u, q, 0, 8));
-                value = hs_fma(dot, d, wasm_f32x4_mul(wasm_v128_load32_splat(&meta->sum), m));
+                v128_t dot = wasm_f32x4_convert_i32x4(dot_block(pack, u, q, split));
+                value = hs_fma(dot, d, wasm_f32x4_mul(HS_LANE(parts, 1), m));
             }
-            total[t] = hs_fma(value, wasm_v128_load32_splat(&meta->scale), total[t]);
+            total[t] = hs_fma(value, HS_LANE(parts, 0), total[t]);
         }
     }
     v128_t row_scale = wasm_v128_load(w->row_scale + 4 * (size_t)group);
     for (int t = 0; t < n_tokens; t++) wasm_v128_store(y + (size_t)t * (size_t)y_stride, wasm_f32x4_mul(total[t], row_scale));
 }
 
+/* One token is decoding: its sum stays in a register. */
+HS_INLINE void matmul_tokens(hs_pack pack, const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride) {
+    if (x->n_tokens == 1)
+        matmul_tile(pack, w, group, x, 1, y, y_stride);
+    else
+        matmul_tile(pack, w, group, x, x->n_tokens, y, y_stride);
+}
+
 void hs_matmul_tile(const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride) {
     switch (w->pack) {
-    case HS_PACK_Q4: matmul_tile(HS_PACK_Q4, w, group, x, y, y_stride); break;
-    case HS_PACK_Q5: matmul_tile(HS_PACK_Q5, w, group, x, y, y_stride); break;
-    case HS_PACK_Q6: matmul_tile(HS_PACK_Q6, w, group, x, y, y_stride); break;
-    case HS_PACK_Q8: matmul_tile(HS_PACK_Q8, w, group, x, y, y_stride); break;
+    case HS_PACK_Q4: matmul_tokens(HS_PACK_Q4, w, group, x, y, y_stride); break;
+    case HS_PACK_Q5: matmul_tokens(HS_PACK_Q5, w, group, x, y, y_stride); break;
+    case HS_PACK_Q6: matmul_tokens(HS_PACK_Q6, w, group, x, y, y_stride); break;
+    case HS_PACK_Q8: matmul_tokens(HS_PACK_Q8, w, group, x, y, y_stride); break;
     default: break;
     }
 }
@@ -194,16 +214,16 @@ void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_ac
 }
 
 /* Four weights as f32; F16 comes out 2^-112 too small. */
-static inline v128_t load_weights(hs_pack pack, const uint8_t *row, int k) {
+HS_INLINE v128_t load_weights(hs_pack pack, const uint8_t *row, int k) {
     switch (pack) {
     case HS_PACK_F32: return wasm_v128_load(row + 4 * (size_t)k);
     case HS_PACK_BF16: return wasm_i32x4_shl(wasm_u32x4_load16x4(row + 2 * (size_t)k), 16);
-    default: return scales_f16(row + 2 * (size_t)k);
+    default: return scales_f16(row + 2 * (size_t)k, wasm_i32x4_splat((int)0x8fffe000u));
     }
 }
 
 /* Tokens go in fours, so that a converted weight vector is used four times. */
-static inline void matmul_float_row(hs_pack pack, const hs_tensor *w, int row, const float *x, int x_stride, int n_tokens, float *y, int y_stride) {
+HS_INLINE void matmul_float_row(hs_pack pack, const hs_tensor *w, int row, const float *x, int x_stride, int n_tokens, float *y, int y_stride) {
     const uint8_t *weights = w->data + (size_t)row * (size_t)w->cols * (pack == HS_PACK_F32 ? 4 : 2);
     float factor = pack == HS_PACK_F16 ? 0x1p112f : 1;
     for (int t = 0; t < n_tokens; t += 4) {

@@ -17,8 +17,23 @@
 
 #include <stdint.h>
 
+/* Kernels get constants (a number of queries, a loader) where they are inlined; left to itself the compiler merges the copies again. */
+#define HS_INLINE static inline __attribute__((always_inline))
+
+/*
+ * A constant that a loop is to keep. V8 builds a v128.const anew at each use, in up to three instructions; what it cannot see
+ * to be constant it computes once, and keeps in a register or on the stack.
+ */
+extern const int32_t hs_unseen_zero;
+HS_INLINE v128_t hs_kept(v128_t x) {
+    return wasm_v128_xor(x, wasm_v128_load32_splat(&hs_unseen_zero));
+}
+
+/* Lane i of x in all lanes. Of four such lanes one load is shared; V8 takes two instructions for each v128.load32_splat. */
+#define HS_LANE(x, i) wasm_i32x4_shuffle(x, x, i, i, i, i)
+
 /* a * b + c; one rounding or two, as the machine likes (relaxed_madd), so results may differ in the last bit across CPUs. */
-static inline v128_t hs_fma(v128_t a, v128_t b, v128_t c) {
+HS_INLINE v128_t hs_fma(v128_t a, v128_t b, v128_t c) {
 #if defined(HS_RELAXED) && defined(__wasm__)
     return wasm_f32x4_relaxed_madd(a, b, c);
 #else
@@ -31,7 +46,7 @@ static inline v128_t hs_fma(v128_t a, v128_t b, v128_t c) {
  * i16x8.relaxed_dot_i8x16_i7x16_s is fully determined by the specification. One pmaddubsw on x86.
  * Kernels that run well without relaxed SIMD do not call the fallback: they use i32x4.dot_i16x8_s instead.
  */
-static inline v128_t hs_dot_i7(v128_t a, v128_t b) {
+HS_INLINE v128_t hs_dot_i7(v128_t a, v128_t b) {
 #if defined(HS_RELAXED) && defined(__wasm__)
     return wasm_i16x8_relaxed_dot_i8x16_i7x16(a, b);
 #else
@@ -41,7 +56,16 @@ static inline v128_t hs_dot_i7(v128_t a, v128_t b) {
 #endif
 }
 
-static inline float hs_sum_f32x4(v128_t v) {
+/* Floats of magnitude below 2^31, none of them NaN, to integers. */
+HS_INLINE v128_t hs_truncate_small(v128_t x) {
+#if defined(HS_RELAXED) && defined(__wasm__)
+    return wasm_i32x4_relaxed_trunc_f32x4(x);
+#else
+    return wasm_i32x4_trunc_sat_f32x4(x);
+#endif
+}
+
+HS_INLINE float hs_sum_f32x4(v128_t v) {
     v = wasm_f32x4_add(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));
     v = wasm_f32x4_add(v, wasm_i32x4_shuffle(v, v, 1, 0, 3, 2));
     return wasm_f32x4_extract_lane(v, 0);

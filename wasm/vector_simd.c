@@ -24,23 +24,25 @@ void hs_add(float *x, const float *y, int n) {
 }
 
 /* x / (1 + exp(-z)): silu for z = x, and gelu's 0.5 x (1 + tanh(w)) for z = 2w. */
-static inline v128_t times_sigmoid(v128_t x, v128_t z) {
-    return wasm_f32x4_div(x, wasm_f32x4_add(wasm_f32x4_splat(1), hs_exp_f32x4(wasm_f32x4_neg(z))));
+HS_INLINE v128_t times_sigmoid(v128_t x, v128_t z, const hs_exp_constants *c) {
+    return wasm_f32x4_div(x, wasm_f32x4_add(c->one, hs_exp_f32x4(wasm_f32x4_neg(z), c)));
 }
 
 void hs_silu_mul(float *gate, const float *up, int n) {
+    const hs_exp_constants c = hs_exp_keep();
     for (int i = 0; i < n; i += 4) {
         v128_t x = wasm_v128_load(gate + i);
-        wasm_v128_store(gate + i, wasm_f32x4_mul(times_sigmoid(x, x), wasm_v128_load(up + i)));
+        wasm_v128_store(gate + i, wasm_f32x4_mul(times_sigmoid(x, x, &c), wasm_v128_load(up + i)));
     }
 }
 
 void hs_gelu_mul(float *gate, const float *up, int n) {
+    const hs_exp_constants c = hs_exp_keep();
     const v128_t linear = wasm_f32x4_splat(1.59576912f), cubic = wasm_f32x4_splat(0.044715f * 1.59576912f);
     for (int i = 0; i < n; i += 4) {
         v128_t x = wasm_v128_load(gate + i);
         v128_t z = wasm_f32x4_mul(x, hs_fma(wasm_f32x4_mul(x, x), cubic, linear));
-        wasm_v128_store(gate + i, wasm_f32x4_mul(times_sigmoid(x, z), wasm_v128_load(up + i)));
+        wasm_v128_store(gate + i, wasm_f32x4_mul(times_sigmoid(x, z, &c), wasm_v128_load(up + i)));
     }
 }
 
@@ -66,9 +68,10 @@ void hs_rope_halves(float *head, const float *cs, int n_pairs) {
 
 /* tanh(w) = 2 / (1 + exp(-2w)) - 1 */
 void hs_softcap(float *x, int n, float cap) {
+    const hs_exp_constants c = hs_exp_keep();
     const v128_t inverse = wasm_f32x4_splat(2 / cap), twice = wasm_f32x4_splat(2 * cap), once = wasm_f32x4_splat(cap);
     for (int i = 0; i < n; i += 4) {
         v128_t z = wasm_f32x4_mul(wasm_v128_load(x + i), inverse);
-        wasm_v128_store(x + i, wasm_f32x4_sub(times_sigmoid(twice, z), once));
+        wasm_v128_store(x + i, wasm_f32x4_sub(times_sigmoid(twice, z, &c), once));
     }
 }

@@ -114,7 +114,7 @@ static void attend_chosen(const hs_kv *kv, const hs_queries *q, const hs_view *v
     weigh(q, s, t);
     for (int g = 0; g < q->group; g++) {
         t->theta[g] = report_threshold(p, s, g, t);
-        t->value_theta[g] = (p->value_theta > 0 ? p->value_theta : HS_VALUE_THETA) * t->total[g];
+        t->value_theta[g] = p->far_field ? (p->value_theta > 0 ? p->value_theta : HS_VALUE_THETA) * t->total[g] : INFINITY;
     }
     for (hs_leaves l = hs_first_leaves(kv, view, t); l.kv; l = hs_next_leaves(&l, view, t)) hs_report_leaves(q, &l, p, s, t, stats);
     float exact_log[HS_MAX_GROUP] = {0};

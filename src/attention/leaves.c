@@ -84,12 +84,15 @@ int hs_choose_leaves(const hs_queries *q, const hs_attention_params *p, const hs
 
 void hs_screen_leaves(const hs_queries *q, const hs_leaves *l, const hs_attention_params *p, hs_fast *t) {
     int d = l->kv->head_dim, stride = t->stride * HS_LEAF;
-    for (int j = 0; j < l->n; j++) {
-        if (l->slot[j] < 0) continue;
-        int key = (l->first + j) * HS_LEAF;
-        float *out = t->screened + (size_t)l->slot[j] * HS_LEAF;
-        hs_screen(q, l->kv->k_high + (size_t)key * (size_t)d / 2, l->kv->k_scale + key, HS_LEAF / 4, out, stride);
-        for (int g = 0; p->softcap > 0 && g < q->group; g++) hs_softcap(out + (size_t)g * (size_t)stride, HS_LEAF, p->softcap);
-        t->opened++;
+    for (int j = 0, run; j < l->n; j += run) {
+        for (run = 0; j + run < l->n && l->slot[j + run] >= 0;) run++;
+        if (run > 0) {
+            int key = (l->first + j) * HS_LEAF, n = run * HS_LEAF;
+            float *out = t->screened + (size_t)l->slot[j] * HS_LEAF;
+            hs_screen(q, l->kv->k_high + (size_t)key * (size_t)d / 2, l->kv->k_scale + key, n / 4, out, stride);
+            for (int g = 0; p->softcap > 0 && g < q->group; g++) hs_softcap(out + (size_t)g * (size_t)stride, n, p->softcap);
+            t->opened += run;
+        }
+        while (j + run < l->n && l->slot[j + run] < 0) run++;
     }
 }

@@ -54,42 +54,32 @@ static float coarseness(const hs_queries *q, int g, float k_scale) {
     return half <= FINE_HALF_VARIANCE ? 1 : expf(fminf(3 * sqrtf(2 * half) - 3, 80));
 }
 
-/* The least key scale at which coarseness() may exceed 1 for a query. */
-static float coarse_scale(const hs_queries *q) {
+/* The packed key scale from which coarseness() may exceed 1 for a query; positive bf16 are ordered as integers. */
+static unsigned coarse_scale(const hs_queries *q) {
     float largest = 0;
     for (int g = 0; g < q->group; g++) largest = fmaxf(largest, q->screen_variance[g]);
-    return largest > 0 ? sqrtf(FINE_HALF_VARIANCE / largest) : INFINITY;
+    return largest > 0 ? hs_f32_to_bits(sqrtf(FINE_HALF_VARIANCE / largest)) >> 16 : UINT16_MAX;
 }
 
-/* Bit i: key i of the leaf may reach the threshold of a query. */
-static unsigned reported_keys(const hs_queries *q, const uint16_t *packed_scale, float coarse_from, const float *weight, size_t stride, const float *threshold) {
-    unsigned hits = 0;
-    float k_scale[HS_LEAF];
-    for (int i = 0; i < HS_LEAF; i++) k_scale[i] = hs_bf16_to_f32(packed_scale[i]);
-    if (hs_at_least_16(k_scale, coarse_from) == 0) { /* nearly always */
-        for (int g = 0; g < q->group; g++) hits |= hs_at_least_16(weight + (size_t)g * stride, threshold[g]);
-        return hits;
-    }
+/* Bit i: key i of the leaf is coarse, and may reach the threshold of a query for that. */
+static unsigned coarse_hits(const hs_queries *q, const uint16_t *k_scale, unsigned coarse_from, const float *weight, int stride, const float *threshold) {
+    unsigned coarse = 0, hits = 0;
+    for (int i = 0; i < HS_LEAF; i++) coarse |= k_scale[i] >= coarse_from;
+    if (!coarse) return 0; /* nearly always */
     for (int g = 0; g < q->group; g++, weight += stride) {
-        for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[i] * coarseness(q, g, k_scale[i]) >= threshold[g]) << i;
+        for (int i = 0; i < HS_LEAF; i++) hits |= (unsigned)(weight[i] * coarseness(q, g, hs_bf16_to_f32(k_scale[i])) >= threshold[g]) << i;
     }
     return hits;
 }
 
-static float sum_of(const float *weight, unsigned bits) {
-    float sum = 0;
-    for (; bits; bits &= bits - 1) sum += weight[__builtin_ctz(bits)];
-    return sum;
-}
-
 /* Puts the keys of a leaf whose bits are set into the queue; mean [g] is what the leaf's mean value will give to each. */
-static void enqueue(hs_waiting *w, int group, unsigned bits, int first, const float *weight, size_t stride, const float *mean) {
+static void enqueue(hs_waiting *w, int group, unsigned bits, int first, const float *weight, int stride, const float *mean) {
     for (; bits; bits &= bits - 1, w->n++) {
         int i = __builtin_ctz(bits);
         w->key[w->n] = first + i;
         for (int g = 0; g < group; g++) {
             w->covered[g][w->n] = mean[g];
-            w->weight[g][w->n] = weight[(size_t)g * stride + (size_t)i];
+            w->weight[g][w->n] = weight[g * stride + i];
         }
     }
 }
@@ -102,27 +92,25 @@ static void enqueue(hs_waiting *w, int group, unsigned bits, int first, const fl
  * leaf lie within its radius.
  */
 void hs_report_leaves(const hs_queries *q, const hs_leaves *l, const hs_attention_params *p, hs_softmax *s, hs_fast *t, hs_attention_stats *stats) {
-    size_t stride = (size_t)t->stride * HS_LEAF;
-    float coarse_from = coarse_scale(q);
+    int stride = t->stride * HS_LEAF;
+    unsigned coarse_from = coarse_scale(q);
     t->reported.n = t->valued.n = 0;
     for (int j = 0; j < l->n; j++) {
         if (l->slot[j] < 0) continue;
         const float *weight = t->screened + (size_t)l->slot[j] * HS_LEAF;
         int first = (l->first + j) * HS_LEAF;
-        unsigned hits = reported_keys(q, l->kv->k_scale + first, coarse_from, weight, stride, t->theta), valued = 0;
-        for (int g = 0; p->far_field && g < q->group; g++) valued |= hs_at_least_16(weight + (size_t)g * stride, t->value_theta[g]);
-        valued &= ~hits;
-        int left = HS_LEAF - __builtin_popcount(hits | valued);
-        float mean[HS_MAX_GROUP], radius = l->kv->leaf_v_radius[l->first + j];
+        unsigned forced = coarse_hits(q, l->kv->k_scale + first, coarse_from, weight, stride, t->theta);
+        float mean[HS_MAX_GROUP], far[HS_MAX_GROUP], radius = l->kv->leaf_v_radius[l->first + j];
+        unsigned sorted = hs_sort_leaf(weight, stride, q->group, forced, t->theta, t->value_theta, far, mean);
+        unsigned hits = sorted & 0xffff, valued = sorted >> 16;
+        int left = HS_LEAF - __builtin_popcount(sorted);
+        float share = left > 0 ? 1 / (float)left : 0;
         for (int g = 0; g < q->group; g++) {
-            const float *w = weight + (size_t)g * stride;
-            float far = hs_sum_f32(w, HS_LEAF) - sum_of(w, hits), rest = far - sum_of(w, valued);
-            far = far > 0 ? far : 0;
             /* What remains of a difference may be a rounding below zero. */
-            mean[g] = left > 0 && rest > 0 ? rest / (float)left : 0;
+            mean[g] = mean[g] > 0 ? mean[g] * share : 0;
             l->mass[g * t->stride + j] = mean[g] * HS_LEAF;
-            t->far_mass[g] += far;
-            t->error[g] += (double)(0.25f * fminf(t->theta[g], far) * far * radius * radius);
+            t->far_mass[g] += far[g];
+            t->error[g] += (double)(0.25f * fminf(t->theta[g], far[g]) * far[g] * radius * radius);
         }
         if (t->reported.n > HS_RUN - HS_LEAF) add_reported(q, l->kv, p, s, t);
         if (t->valued.n > HS_RUN - HS_LEAF) add_valued(q, l->kv, p, s, t);

@@ -90,6 +90,15 @@ float hs_sum_f32_scalar(const float *x, int n);
 unsigned hs_at_least_16(const float *x, float least);
 unsigned hs_at_least_16_scalar(const float *x, float least);
 
+/*
+ * Sorts the 16 keys of a leaf by the weights that `group` queries give to them: w[g * stride + i]. A key is a hit when its
+ * bit in `forced` is set or a query's weight reaches most[g], else middling when one reaches least[g]. Returns the bits of
+ * the hits, and those of the middling keys from bit 16 on; unhit [group] are the sums of each query's weights over keys that
+ * are no hits, rest [group] those over keys that are neither.
+ */
+unsigned hs_sort_leaf(const float *w, int stride, int group, unsigned forced, const float *most, const float *least, float *unhit, float *rest);
+unsigned hs_sort_leaf_scalar(const float *w, int stride, int group, unsigned forced, const float *most, const float *least, float *unhit, float *rest);
+
 /* x = exp(x - shift) in place, 2 ULP; returns the sum. */
 float hs_exp_sum(float *x, int n, float shift);
 float hs_exp_sum_scalar(float *x, int n, float shift);

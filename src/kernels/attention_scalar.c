@@ -162,6 +162,25 @@ unsigned hs_at_least_16_scalar(const float *x, float least) {
     return bits;
 }
 
+unsigned hs_sort_leaf_scalar(const float *w, int stride, int group, unsigned forced, const float *most, const float *least, float *unhit, float *rest) {
+    unsigned hits = forced, middling = 0;
+    for (int g = 0; g < group; g++) {
+        hits |= hs_at_least_16_scalar(w + g * stride, most[g]);
+        middling |= hs_at_least_16_scalar(w + g * stride, least[g]);
+    }
+    middling &= ~hits;
+    for (int g = 0; g < group; g++) {
+        double sums[2] = {0, 0};
+        for (int i = 0; i < 16; i++) {
+            sums[0] += hits >> i & 1 ? 0 : (double)w[g * stride + i];
+            sums[1] += (hits | middling) >> i & 1 ? 0 : (double)w[g * stride + i];
+        }
+        unhit[g] = (float)sums[0];
+        rest[g] = (float)sums[1];
+    }
+    return hits | middling << 16;
+}
+
 float hs_exp_sum_scalar(float *x, int n, float shift) {
     double sum = 0;
     for (int i = 0; i < n; i++) {

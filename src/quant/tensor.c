@@ -82,10 +82,13 @@ static void put_block(hs_pack pack, uint8_t *tile, int r, const hs_block *block,
     uint8_t *nibbles = tile + pairs * 16, *high = nibbles + 64;
     for (int k = 0; k < HS_BLOCK; k++) {
         int v = k / 4, byte = 4 * r + k % 4, u = block->u[k];
+        if (pack == HS_PACK_Q8) {
+            nibbles[16 * v + byte] = (uint8_t)u;
+            continue;
+        }
         nibbles[v / 2 * 16 + byte] |= (uint8_t)((u & 15) << (v % 2 * 4));
         if (pack == HS_PACK_Q5) high[byte] |= (uint8_t)((u >> 4) << v);
         if (pack == HS_PACK_Q6) high[v / 4 * 16 + byte] |= (uint8_t)((u >> 4) << (v % 4 * 2));
-        if (pack == HS_PACK_Q8) high[v / 2 * 16 + byte] |= (uint8_t)((u >> 4) << (v % 2 * 4));
     }
 }
 
@@ -123,10 +126,10 @@ int hs_tensor_put_rows(hs_tensor *t, int row0, int n, const uint8_t *rows) {
 int hs_tile_value(hs_pack pack, const uint8_t *tile, int r, int k) {
     const uint8_t *nibbles = tile + (pack == HS_PACK_Q6 ? 32 : 16), *high = nibbles + 64;
     int v = k / 4, byte = 4 * r + k % 4;
+    if (pack == HS_PACK_Q8) return nibbles[16 * v + byte];
     int u = nibbles[v / 2 * 16 + byte] >> (v % 2 * 4) & 15;
     if (pack == HS_PACK_Q5) u |= (high[byte] >> v & 1) << 4;
     if (pack == HS_PACK_Q6) u |= (high[v / 4 * 16 + byte] >> (v % 4 * 2) & 3) << 4;
-    if (pack == HS_PACK_Q8) u |= (high[v / 2 * 16 + byte] >> (v % 2 * 4) & 15) << 4;
     return u;
 }
 

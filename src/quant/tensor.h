@@ -3,8 +3,8 @@
  *
  * Quantised weights are repacked at load into tiles of 4 rows x 32 columns, tiles of a row group in column order:
  *     f16 d[4], f16 m[4]          weight = row_scale[row] * (d * u + m); Q6 has a second d, m pair for columns 16..31
- *     64 bytes                    low nibbles of u
- *     Q5: 16 bytes, Q6: 32 bytes  the bits above them;  Q8: 64 bytes, the high nibbles
+ *     64 bytes                    low nibbles of u; Q8: 128 bytes, u as it is, vector v at 16v
+ *     Q5: 16 bytes, Q6: 32 bytes  the bits above them
  * A weight vector is 16 bytes = 4 rows x 4 columns, so that a dot with 4 activations broadcast to every row leaves one
  * row per 32-bit lane: the matrix-vector product needs no horizontal sums. Vector v (0..7) covers columns 4v..4v+3;
  * byte 4r+c of it is row r, column 4v+c. Nibble byte vector p holds vector 2p in its low and 2p+1 in its high nibbles.

@@ -203,6 +203,14 @@ static void test_kernels(void) {
         ok(fabsf(hs_sum_f32(b, N - 1) - hs_sum_f32_scalar(b, N - 1)) < 1e-3f, "d %d: sum", d);
         b[7] = b[3]; /* the bound itself counts */
         ok(hs_at_least_16(b, b[3]) == hs_at_least_16_scalar(b, b[3]) && (hs_at_least_16(b, b[3]) & 0x88) == 0x88, "d %d: at least", d);
+        float most[7], least[7], unhit[2][7], rest[2][7];
+        for (int g = 0; g < group; g++) {
+            most[g] = b[g * N + 5]; /* the bound itself counts */
+            least[g] = g % 3 == 2 ? INFINITY : most[g] - 0.5f * fabsf(most[g]);
+        }
+        unsigned forced = (unsigned)d % 5 == 0 ? 0x8001u : 0, sorted = hs_sort_leaf(b, N, group, forced, most, least, unhit[0], rest[0]);
+        ok(sorted == hs_sort_leaf_scalar(b, N, group, forced, most, least, unhit[1], rest[1]) && (sorted & 0x20) && (sorted & forced) == forced, "d %d: keys of a leaf are sorted", d);
+        ok(difference(unhit[0], unhit[1], group) < 1e-4 && difference(rest[0], rest[1], group) < 1e-4, "d %d: and what is left is summed", d);
         float rotated[HS_MAX_HEAD_DIM];
         hs_rotate(c.k, d, rotated);
         ok(fabsf(hs_dot_f32(rotated, rotated, d) / hs_dot_f32(c.k, c.k, d) - 1) < 1e-5f && difference(c.k, rotated, d) > 0.1, "d %d: a rotation keeps the norm", d);
