@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 
 import { attentionStep } from './cli/bench/attention.js';
 import { decode } from './cli/bench/decode.js';
+import { kernels } from './cli/bench/kernels.js';
 import { prefill } from './cli/bench/prefill.js';
 import { quality } from './cli/bench/quality.js';
 import { inRuntime, RUNTIMES } from './cli/bench/runtime.js';
@@ -198,6 +199,13 @@ keysCommand('attention', 'attention step of one layer, dense and fast', [8192, 3
   .option('--layer <n>', 'layer whose keys to take', count, 9)
   .option('--peers', 'also onnxruntime-web, and hnswlib-wasm in Chromium; from a checkout, after make tools-bench')
   .action(inRuntime(attentionStep, 'attention'));
+
+benchOptions(wasmOptions(bench.command('kernels')))
+  .description('what each kernel does per second, beside native code; from a checkout, after make bench-builds')
+  .option('--only <list>', 'beginnings of names, e.g. matvec,exp', list)
+  .option('--repeats <n>', 'rounds per kernel', count, 5)
+  .option('--ms <n>', 'milliseconds of each measurement', count, 50)
+  .action(inRuntime(kernels));
 
 benchOptions(wasmOptions(bench.command('theory')))
   .description('half-space reporting in 2 to 4 dimensions, where theory has it sublinear, and beyond')

@@ -4,6 +4,7 @@ import { nativePeer } from './native.js';
 import { wllamaPeers } from './wllama.js';
 
 export { hnswTop } from './hnsw.js';
+export { localKernels, nativeKernels, pageKernels } from './kernels.js';
 export { onnxAttention } from './onnx.js';
 export { runtimeCommand } from './runtimes.js';
 export { benchInPage } from './whole-bench.js';

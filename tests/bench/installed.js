@@ -15,6 +15,10 @@ export const notInstalled = (what, cause) =>
     cause,
   });
 
+/** @param {string} path in build/ */
+export const notBuilt = (path) =>
+  new HalfspaceError('unsupported', `${path} is not there: run "make bench-builds"`, { field: 'build', value: path });
+
 /** @param {string} name of a package */
 export async function installedVersion(name) {
   try {
