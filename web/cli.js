@@ -148,21 +148,22 @@ const benchOptions = (command) =>
 const peerOptions = (command) =>
   benchOptions(command)
     .requiredOption('--file <path>', 'text to fill the context with')
+    .option('--profile', 'time by phase instead, in a build with a clock; from a checkout, after make bench-builds')
+    .option('--hog <n>', 'busy processes beside the rounds', count, 0)
     .option('--peers', 'also llama.cpp and wllama (in Chromium); from a checkout, after make tools-bench')
     .option('--wllama-contexts <list>', 'contexts that wllama takes part in; it reads about 10 tokens a second', counts, [512, 2048])
-    .option('--wllama-settings <list>', 'e.g. default, f32, fa-f16, fa-q8:2 (flash attention, KV cache, threads)', list, [
-      'default',
-      'f32',
+    .option('--wllama-settings <list>', 'all, best, default, or e.g. f32, fa-f16, fa-q8:2 (flash attention, KV cache, threads)', list, [
+      'best',
     ]);
 
 peerOptions(modelCommand('decode', 'time per token, dense and hsr, interleaved, with the error beside', { parent: bench, isDefault: true }))
-  .option('--contexts <list>', 'context lengths', counts, [512, 2048, 4096, 8000])
+  .option('--contexts <list>', 'context lengths (default: 512,2048,4096,8000, with --profile 512,8000)', counts)
   .option('--repeats <n>', 'rounds per context', count, 5)
   .option('--tokens <n>', 'tokens that a round decodes', count, 8)
   .action(inRuntime(decode));
 
 peerOptions(modelCommand('prefill', 'tokens read per second, exactly and by half-space reporting', { parent: bench }))
-  .option('--lengths <list>', 'lengths of the prompt', counts, [512, 8000])
+  .option('--lengths <list>', 'lengths of the prompt (default: 512,8000)', counts)
   .option('--repeats <n>', 'rounds per length', count, 3)
   .action(inRuntime(prefill));
 

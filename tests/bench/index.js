@@ -1,9 +1,11 @@
 /** What web/cli/bench asks for beyond the package: peers, browsers, other runtimes. `make tools-bench` installs them. */
 import { pageSubject } from './page-subject.js';
 import { nativePeer } from './native.js';
-import { wllamaPeers } from './wllama.js';
+import { ropeOf } from './rope.js';
+import { wllamaPeers, wllamaSettings } from './wllama.js';
 
 export { hnswTop } from './hnsw.js';
+export { builtProfiles } from './installed.js';
 export { localKernels, nativeKernels, pageKernels } from './kernels.js';
 export { onnxAttention } from './onnx.js';
 export { runtimeCommand } from './runtimes.js';
@@ -21,10 +23,12 @@ export { pageSubject };
 export async function modelPeers(options, { longest, round }, detokenize) {
   const most = Math.max(0, ...options.wllamaContexts.filter((n) => n <= longest));
   const threads = Number(options.threads ?? 1);
-  const native = await nativePeer(options.model, longest + round, threads);
+  const rope = ropeOf(options);
+  const settings = wllamaSettings(options.wllamaSettings, threads);
+  const native = await nativePeer(options.model, longest + round, { threads, rope, states: options.states === true });
   if (most === 0) return [native];
   try {
-    return [native, ...(await wllamaPeers(options.model, options.wllamaSettings, { most, round, threads }, detokenize))];
+    return [native, ...(await wllamaPeers(options.model, settings, { most, round, rope }, detokenize))];
   } catch (error) {
     await native.close();
     throw error;

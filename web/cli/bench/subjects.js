@@ -21,10 +21,14 @@ import { Session } from './session.js';
  * @property {() => Promise<void>} close
  *
  * @typedef {Subject & {tokenize: (text: string) => Promise<number[]>, detokenize: (ids: number[]) => Promise<string>,
- *   variant: import('../../wasm-loader.js').Variant, threads: number}} Ours
+ *   variant: import('../../wasm-loader.js').Variant, threads: number,
+ *   profileRound: (ids: number[], mode: Mode) => Promise<import('./phases.js').Phases>,
+ *   profilePrefill: (ids: number[], mode: Mode) => Promise<import('./phases.js').Phases>}} Ours the last two where options.profile
  *
  * @typedef {import('../common.js').ModelOptions & {file: string, repeats: number, peers?: boolean, runtime?: string,
- *   out?: string, wllamaContexts: number[], wllamaSettings: string[]}} SubjectOptions
+ *   out?: string, wllamaContexts: number[], wllamaSettings: string[], profile?: boolean, hog: number,
+ *   states?: boolean}} SubjectOptions profile: in a build with a clock around each phase; hog: busy processes beside; states: peers
+ *   keep the states of long contexts in files
  *
  * @typedef {object} Group
  * @property {Ours} ours
@@ -70,7 +74,7 @@ export async function withSubjects(options, { longest, round }, use) {
 
 /** @param {SubjectOptions} options @param {number} capacity @returns {Promise<Ours>} */
 async function localSubject(options, capacity) {
-  const engine = await loadEngine(options);
+  const engine = await loadEngine({ ...options, ...(options.profile && { wasm: (await checkout()).builtProfiles() }) });
   const session = new Session(engine, capacity);
   const { variant, threads } = engine.info;
   return {
@@ -88,6 +92,8 @@ async function localSubject(options, capacity) {
       return ms;
     },
     round: async (ids, mode = 'dense') => session.round(ids, mode),
+    profileRound: async (ids, mode) => session.profileRound(ids, mode),
+    profilePrefill: async (ids, mode) => session.profilePrefill(ids, mode),
     reset: async () => session.reset(),
     close: async () => engine.close(),
   };
