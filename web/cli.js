@@ -5,6 +5,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { attentionStep } from './cli/bench/attention.js';
 import { decode } from './cli/bench/decode.js';
 import { kernels } from './cli/bench/kernels.js';
+import { load } from './cli/bench/load.js';
 import { prefill } from './cli/bench/prefill.js';
 import { quality } from './cli/bench/quality.js';
 import { inRuntime, RUNTIMES } from './cli/bench/runtime.js';
@@ -166,6 +167,10 @@ peerOptions(modelCommand('prefill', 'tokens read per second, exactly and by half
   .option('--lengths <list>', 'lengths of the prompt (default: 512,8000)', counts)
   .option('--repeats <n>', 'rounds per length', count, 3)
   .action(inRuntime(prefill));
+
+benchOptions(modelCommand('load', 'from the model’s file to the first token of a short prompt: time and peak memory', { parent: bench }))
+  .option('--repeats <n>', 'how often', count, 3)
+  .action(inRuntime(load));
 
 benchOptions(modelCommand('quality', 'time and error of many attention options over the same tokens', { parent: bench, ctx: 8100 }))
   .requiredOption('--file <path>', 'text')

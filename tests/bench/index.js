@@ -6,6 +6,7 @@ import { wllamaPeers, wllamaSettings } from './wllama.js';
 
 export { hnswTop } from './hnsw.js';
 export { builtProfiles } from './installed.js';
+export { loadInPage } from './load.js';
 export { localKernels, nativeKernels, pageKernels } from './kernels.js';
 export { onnxAttention } from './onnx.js';
 export { runtimeCommand } from './runtimes.js';

@@ -18,12 +18,18 @@ import { withSubjects } from './subjects.js';
  * @property {Phases} percent
  */
 
+const MODES = /** @type {const} */ (['dense', 'hsr']);
+/** Tokens of a prompt that is not counted. */
+const WARM_UP = 256;
+
 /** @param {SubjectOptions} options @param {number[]} contexts ascending @param {number} tokens of a round */
 export async function profileDecode(options, contexts, tokens) {
   await profile(options, 'decode', { longest: contexts[contexts.length - 1], round: tokens }, async ({ ours, ids }) => {
     const rows = [];
     for (const [i, n] of contexts.entries()) {
       await ours.prefill(ids.slice(i === 0 ? 0 : contexts[i - 1], n), 'hsr');
+      // Compiled code gets faster at first.
+      for (const mode of MODES) await ours.profileRound(ids.slice(n, n + tokens), mode);
       rows.push(...(await rounds(options.repeats, n, tokens, (mode) => ours.profileRound(ids.slice(n, n + tokens), mode))));
     }
     return rows;
@@ -34,6 +40,7 @@ export async function profileDecode(options, contexts, tokens) {
 export async function profilePrefill(options, lengths) {
   await profile(options, 'prefill', { longest: lengths[lengths.length - 1], round: 0 }, async ({ ours, ids }) => {
     const rows = [];
+    for (const mode of MODES) await ours.profilePrefill(ids.slice(0, Math.min(WARM_UP, lengths[0])), mode);
     for (const n of lengths) rows.push(...(await rounds(options.repeats, n, n, (mode) => ours.profilePrefill(ids.slice(0, n), mode))));
     return rows;
   });
@@ -47,14 +54,13 @@ export async function profilePrefill(options, lengths) {
  * @returns {Promise<Row[]>}
  */
 async function rounds(repeats, tokens, each, run) {
-  const modes = /** @type {const} */ (['dense', 'hsr']);
   /** @type {Record<'dense' | 'hsr', Phases>} */
   const sums = { dense: {}, hsr: {} };
   for (let i = 0; i < repeats; i++) {
-    for (const mode of modes)
+    for (const mode of MODES)
       for (const [name, ms] of Object.entries(await run(mode))) sums[mode][name] = (sums[mode][name] ?? 0) + ms / (repeats * each);
   }
-  return modes.map((mode) => {
+  return MODES.map((mode) => {
     const total = totalOf(sums[mode]);
     const of = (/** @type {(ms: number) => number} */ figure) =>
       Object.fromEntries(Object.entries(sums[mode]).map(([name, ms]) => [name, figure(ms)]));
