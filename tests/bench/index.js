@@ -2,6 +2,7 @@
 import { pageSubject } from './page-subject.js';
 import { nativePeer } from './native.js';
 import { ropeOf } from './rope.js';
+import { STATES } from './states.js';
 import { wllamaPeers, wllamaSettings } from './wllama.js';
 
 export { hnswTop } from './hnsw.js';
@@ -26,7 +27,7 @@ export async function modelPeers(options, { longest, round }, detokenize) {
   const threads = Number(options.threads ?? 1);
   const rope = ropeOf(options);
   const settings = wllamaSettings(options.wllamaSettings, threads);
-  const native = await nativePeer(options.model, longest + round, { threads, rope, states: options.states === true });
+  const native = await nativePeer(options.model, longest + round, { threads, rope, states: options.states ? STATES : undefined });
   if (most === 0) return [native];
   try {
     return [native, ...(await wllamaPeers(options.model, settings, { most, round, rope }, detokenize))];
