@@ -13,7 +13,7 @@ while (process.ppid === parent) for (let i = 0; i < 1e7; i++);
 /**
  * @template T
  * @param {number} count
- * @param {() => Promise<T>} measure
+ * @param {(pids: number[]) => Promise<T>} measure
  * @returns {Promise<T>}
  */
 export async function besideHogs(count, measure) {
@@ -29,7 +29,7 @@ export async function besideHogs(count, measure) {
           }),
       ),
     );
-    return await measure();
+    return await measure(hogs.map(({ pid }) => Number(pid)));
   } finally {
     for (const hog of hogs) hog.kill('SIGKILL');
   }

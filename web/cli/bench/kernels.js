@@ -104,13 +104,17 @@ async function measure(wasm, native, index, repeats, ms) {
 /** @template {string} K, V @param {Record<K, V>} object */
 const entries = (object) => /** @type {[K, V][]} */ (Object.entries(object));
 
-/** How many passes take about so long, once compiled code is as good as it gets. @param {Kernels} build @param {'kernel' | 'loop'} what @param {number} ms */
+/** For so long kernels run before they are measured: engines compile them better meanwhile. */
+const WARM_UP_MS = 100;
+
+/** How many passes take about so long. @param {Kernels} build @param {'kernel' | 'loop'} what @param {number} ms */
 async function passesFor(build, what, ms) {
   let passes = 1;
-  for (;;) {
+  for (let warm = 0; ;) {
     const taken = await build.run(what, passes);
-    if (taken >= ms / 2) return Math.max(1, Math.round((passes * ms) / taken));
-    passes *= 2;
+    warm += taken;
+    if (taken < ms / 2) passes *= 2;
+    else if (warm >= WARM_UP_MS) return Math.max(1, Math.round((passes * ms) / taken));
   }
 }
 

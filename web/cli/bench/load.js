@@ -1,6 +1,7 @@
 /** `bench load`: from the model's file, its bytes local, to the first token of a short prompt: time, and peak memory. */
 import { checkInteger } from '../../checks.js';
 import { medianAndMin, round } from '../numbers.js';
+import { barChart } from './chart.js';
 import { checkout } from './checkout.js';
 import { firstToken } from './first-token.js';
 import { watchGrowth } from './process-memory.js';
@@ -60,14 +61,16 @@ function describe(report, { repeats, ms, firstMs, loadMs, promptTokens, growthBy
   report.text(
     `From file to the first token after ${promptTokens} of a prompt: ${ms.median} ms, median of ${repeats}; at least ${ms.min}, the first time ${firstMs}; of it loading ${loadMs.median}`,
   );
+  const known = [
+    { name: 'weights in the file', value: MB(bytes.weightBytes) },
+    { name: 'KV cache and scratch', value: MB(bytes.kvBytes) },
+    { name: 'both and 64 MB', value: MB(bytes.budgetBytes) },
+    { name: 'WebAssembly memory at its peak', value: MB(bytes.coreBytes) },
+    ...(growthBytes === null ? [] : [{ name: 'process at its peak, growth', value: MB(growthBytes) }]),
+  ];
   report.table(
     ['memory', 'MB'],
-    [
-      ['weights in the file', MB(bytes.weightBytes)],
-      ['KV cache and scratch of the context', MB(bytes.kvBytes)],
-      ['both and 64 MB', MB(bytes.budgetBytes)],
-      ['WebAssembly memory at its peak', MB(bytes.coreBytes)],
-      ['growth of the process at its peak', growthBytes === null ? 'not known here' : MB(growthBytes)],
-    ],
+    known.map(({ name, value }) => [name, value]),
   );
+  report.chart('Memory', barChart('Memory up to the first token, MB', known));
 }
