@@ -152,7 +152,12 @@ const peerOptions = (command) =>
     .option('--profile', 'time by phase instead, in a build with a clock; from a checkout, after make bench-builds')
     .option('--hog <n>', 'busy processes beside the rounds', count, 0)
     .option('--peers', 'also llama.cpp and wllama (in Chromium); from a checkout, after make tools-bench')
-    .option('--wllama-contexts <list>', 'contexts that wllama takes part in; it reads about 10 tokens a second', counts, [512, 2048])
+    .option(
+      '--wllama-contexts <list>',
+      'wllama takes part up to the longest of these; it reads about 10 tokens a second',
+      counts,
+      [512, 2048],
+    )
     .option('--wllama-settings <list>', 'all, best, default, or e.g. f32, fa-f16, fa-q8:2 (flash attention, KV cache, threads)', list, [
       'best',
     ]);

@@ -20,16 +20,28 @@ const LENGTHS = [512, 8000];
 /** @param {import('./subjects.js').SubjectOptions & {lengths?: number[]}} options */
 export async function prefill(options) {
   const lengths = (options.lengths ?? LENGTHS).map((n) => checkInteger('lengths', n, 1, 2 ** 20)).toSorted((a, b) => a - b);
-  const longest = checkInteger('lengths', lengths.at(-1), 1, 2 ** 20);
+  checkInteger('lengths', lengths.at(-1), 1, 2 ** 20);
   if (options.profile) return profilePrefill(options, lengths);
-  await withSubjects(options, { longest, round: 0 }, async (group) => {
+  await withSubjects(options, { contexts: lengths, round: 0 }, async (group) => {
     const rows = [];
+    await warmUp(group, lengths[0]);
     for (const n of lengths) rows.push(await measure(group, n, options));
     const { where } = group;
     const report = new Report('prefill', where);
     describe(report, rows, options);
     await report.publish({ ...where, kv: options.kv, hog: options.hog, repeats: options.repeats, rows }, options);
   });
+}
+
+/** Tokens of a prompt that is not counted: compiled code gets faster at first. */
+const WARM_UP = 64;
+
+/** @param {Group} group @param {number} shortest */
+async function warmUp({ ours, peers, ids }, shortest) {
+  for (const subject of [ours, ...peers]) {
+    await subject.reset();
+    await subject.prefill(ids.slice(0, Math.min(WARM_UP, shortest)), 'dense');
+  }
 }
 
 /** @param {Group} group @param {number} n @param {import('./subjects.js').SubjectOptions} options @returns {Promise<Row>} */

@@ -24,7 +24,7 @@ const WARM_UP = 256;
 
 /** @param {SubjectOptions} options @param {number[]} contexts ascending @param {number} tokens of a round */
 export async function profileDecode(options, contexts, tokens) {
-  await profile(options, 'decode', { longest: contexts[contexts.length - 1], round: tokens }, async ({ ours, ids }) => {
+  await profile(options, 'decode', { contexts, round: tokens }, async ({ ours, ids }) => {
     const rows = [];
     for (const [i, n] of contexts.entries()) {
       await ours.prefill(ids.slice(i === 0 ? 0 : contexts[i - 1], n), 'hsr');
@@ -38,7 +38,7 @@ export async function profileDecode(options, contexts, tokens) {
 
 /** @param {SubjectOptions} options @param {number[]} lengths ascending */
 export async function profilePrefill(options, lengths) {
-  await profile(options, 'prefill', { longest: lengths[lengths.length - 1], round: 0 }, async ({ ours, ids }) => {
+  await profile(options, 'prefill', { contexts: lengths, round: 0 }, async ({ ours, ids }) => {
     const rows = [];
     for (const mode of MODES) await ours.profilePrefill(ids.slice(0, Math.min(WARM_UP, lengths[0])), mode);
     for (const n of lengths) rows.push(...(await rounds(options.repeats, n, n, (mode) => ours.profilePrefill(ids.slice(0, n), mode))));
@@ -77,7 +77,7 @@ async function rounds(repeats, tokens, each, run) {
 /**
  * @param {SubjectOptions} options
  * @param {'decode' | 'prefill'} name
- * @param {{longest: number, round: number}} need
+ * @param {{contexts: number[], round: number}} need
  * @param {(group: import('./subjects.js').Group) => Promise<Row[]>} measure
  */
 async function profile(options, name, need, measure) {

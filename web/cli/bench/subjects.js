@@ -41,13 +41,13 @@ import { Session } from './session.js';
  * Loads all of them for as long as `use` runs.
  * @template T
  * @param {SubjectOptions} options
- * @param {{longest: number, round: number}} need tokens: the longest context, and what a round decodes after it
+ * @param {{contexts: number[], round: number}} need tokens: contexts, ascending, and what a round decodes after each
  * @param {(group: Group) => Promise<T>} use
  * @returns {Promise<T>}
  */
-export async function withSubjects(options, { longest, round }, use) {
+export async function withSubjects(options, { contexts, round }, use) {
   checkInteger('repeats', options.repeats, 1, 1000);
-  const needed = longest + round;
+  const needed = contexts[contexts.length - 1] + round;
   const text = await readText(options.file);
   /** @type {Subject[]} */
   const open = [];
@@ -59,7 +59,7 @@ export async function withSubjects(options, { longest, round }, use) {
     const ids = await ours.tokenize(text);
     if (needed > ids.length) throw badArgument('contexts', `need ${needed} tokens, the text has ${ids.length}`, needed, ids.length);
     if (options.peers)
-      open.push(...(await (await checkout()).modelPeers({ ...options, threads: ours.threads }, { longest, round }, ours.detokenize)));
+      open.push(...(await (await checkout()).modelPeers({ ...options, threads: ours.threads }, { contexts, round }, ours.detokenize)));
     const [, ...peers] = open;
     const where = environment(ours.variant, {
       runtime: ours.about.runtime,
