@@ -35,7 +35,7 @@ $(BUILD)/kernels.%.wasm: $(C_SOURCES) $(C_HEADERS) $(BENCH_SOURCES) wasm/build.s
 # Contraction as relaxed SIMD has it; expf() of libmvec, so that loops around it are vectorised.
 $(BUILD)/kernels.native: $(C_SOURCES) $(C_HEADERS) $(BENCH_SOURCES) | tools-native
 	mkdir -p $(BUILD)
-	clang-19 -DHS_RELAXED -std=gnu11 -O3 -march=native -ffp-contract=fast -fno-math-errno $(VECTOR_MATH) -Wall -Wextra -Wno-unknown-pragmas -Isrc -Iwasm -isystem /usr/include \
+	clang-19 -DHS_RELAXED -std=gnu11 -O3 -march=native -ffp-contract=fast -fno-math-errno $(VECTOR_MATH) -Wall -Wextra -Wno-unknown-pragmas -Wno-pass-failed -Isrc -Iwasm -isystem /usr/include \
 		$(filter src/%.c %_simd.c,$(C_SOURCES)) $(filter %.c,$(BENCH_SOURCES)) -lm -o $@
 
 run: wasm tools-npm ## answer a question about a long document, dense and hsr side by side
