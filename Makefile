@@ -4,14 +4,16 @@ include wasm/tools.mk
 BUILD := build
 C_SOURCES := $(sort $(shell find src -name '*.c') $(wildcard wasm/*.c))
 C_HEADERS := $(sort $(shell find src wasm -name '*.h'))
+BENCH_SOURCES := $(sort $(wildcard tests/bench/kernels/*.[ch]))
+VECTOR_MATH := $(if $(filter x86_64,$(shell uname -m)),-fveclib=libmvec -lmvec)
 DOCUMENT := demo/documents/alice.txt
 QUESTION := Who does Alice follow down the rabbit-hole?
 CLI := $(NODE) web/cli.js
 # Of `make bench`: `make bench BENCHES=decode RUNTIME=bun`
-BENCHES := decode prefill attention quality scaling theory
+BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
 
-.PHONY: all wasm run demo test test-native certify test-node test-browser bench lint fmt clean help
+.PHONY: all wasm run demo test test-native certify test-node test-browser bench bench-builds lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -20,6 +22,21 @@ wasm: $(foreach variant,simd relaxed simd.threads relaxed.threads,$(BUILD)/halfs
 
 $(BUILD)/halfspace.%.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
 	sh wasm/build.sh $* $@ $(C_SOURCES)
+
+# For benches, never shipped: the core with a clock around its phases, and a driver of single kernels, also natively.
+bench-builds: $(foreach variant,simd relaxed,$(BUILD)/profile.$(variant).wasm $(BUILD)/kernels.$(variant).wasm) $(BUILD)/kernels.native
+
+$(BUILD)/profile.%.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
+	HS_FLAGS="-DHS_PROFILE -sERROR_ON_UNDEFINED_SYMBOLS=0" sh wasm/build.sh $* $@ $(C_SOURCES)
+
+$(BUILD)/kernels.%.wasm: $(C_SOURCES) $(C_HEADERS) $(BENCH_SOURCES) wasm/build.sh | tools-wasm
+	sh wasm/build.sh $* $@ $(C_SOURCES) $(filter %.c,$(BENCH_SOURCES))
+
+# Contraction as relaxed SIMD has it; expf() of libmvec, so that loops around it are vectorised.
+$(BUILD)/kernels.native: $(C_SOURCES) $(C_HEADERS) $(BENCH_SOURCES) | tools-native
+	mkdir -p $(BUILD)
+	clang-19 -DHS_RELAXED -std=gnu11 -O3 -march=native -ffp-contract=fast -fno-math-errno $(VECTOR_MATH) -Wall -Wextra -Wno-unknown-pragmas -Wno-pass-failed -Isrc -Iwasm -isystem /usr/include \
+		$(filter src/%.c %_simd.c,$(C_SOURCES)) $(filter %.c,$(BENCH_SOURCES)) -lm -o $@
 
 run: wasm tools-npm ## answer a question about a long document, dense and hsr side by side
 	$(CLI) compare --model "$$($(CLI) pull)" --prompt-file $(DOCUMENT) --question "$(QUESTION)"
@@ -37,16 +54,16 @@ test-native: tools-native ## C kernels against their references, with sanitizers
 certify: tools-native ## a million certified queries, half with each form of the kernels: each bound against the true error (takes minutes)
 	HS_QUERIES=500000 HS_FLAGS="-O2 -march=native" sh tests/native/run.sh strengths
 
-test-node: wasm tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
+test-node: wasm bench-builds tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
 
-test-browser: wasm tools-npm tools-browser ## the page in Chromium and Firefox
+test-browser: wasm bench-builds tools-npm tools-browser ## the page in Chromium and Firefox
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/browser/*.test.js
 
-bench: wasm tools-npm tools-bench tools-browser ## benches, with peers where there are some; reports go to build/bench (an hour)
+bench: wasm bench-builds tools-npm tools-bench tools-browser ## benches, with peers where there are some; reports go to build/bench (an hour)
 	@set -e; for name in $(BENCHES); do \
 		case $$name in decode|prefill|attention) peers=--peers ;; *) peers= ;; esac; \
-		case $$name in theory) text= ;; *) text="--model $$($(CLI) pull) --file $(DOCUMENT)" ;; esac; \
+		case $$name in theory|kernels) text= ;; load) text="--model $$($(CLI) pull)" ;; *) text="--model $$($(CLI) pull) --file $(DOCUMENT)" ;; esac; \
 		echo "bench $$name" >&2; \
 		$(CLI) bench $$name $$text $$peers --runtime $(RUNTIME) --out $(BUILD)/bench; \
 	done
@@ -55,12 +72,12 @@ lint: tools-npm tools-native ## types, style, C warnings
 	npx tsc --noEmit
 	npx eslint .
 	npx prettier --check .
-	clang-format-19 --dry-run -Werror $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(wildcard tests/native/*.c)
+	clang-format-19 --dry-run -Werror $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(wildcard tests/native/*.c)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem -Isrc -Iwasm src
 
 fmt: tools-npm tools-native ## format everything
 	npx prettier --write .
-	clang-format-19 -i $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(wildcard tests/native/*.c)
+	clang-format-19 -i $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(wildcard tests/native/*.c)
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # build.sh <simd|relaxed>[.threads] <output.wasm> <sources>: one pure WebAssembly module that imports its memory and nothing
-# else; with .threads a shared memory, of which the first instance initialises the static data (wasm/threads.c).
+# else; with .threads a shared memory, of which the first instance initialises the static data (wasm/threads.c). HS_FLAGS: more
+# flags for the compiler, e.g. -DHS_PROFILE, with which it imports a clock too (wasm/profile.c).
 #
 # Debian's emcc 3.1.6 brings clang 14 and Binaryen 108, which do not know the final relaxed-SIMD opcodes. The relaxed build
 # therefore runs the same emcc over clang 22 and npm's Binaryen; metadata are read in Python because Binaryen 108's reader
@@ -17,7 +18,7 @@ trap 'rm -rf "$work"' EXIT
 [ -d /usr/share/nodejs ] && export NODE_PATH="/usr/share/nodejs${NODE_PATH:+:$NODE_PATH}"
 
 flags="-O3 -Wall -Wextra -I$root/src -I$root/wasm -msimd128 -sSTANDALONE_WASM --no-entry -sMALLOC=none -sIMPORTED_MEMORY=1
-  -sALLOW_MEMORY_GROWTH=1 -sMAXIMUM_MEMORY=4GB -sTOTAL_MEMORY=2MB -sTOTAL_STACK=131072"
+  -sALLOW_MEMORY_GROWTH=1 -sMAXIMUM_MEMORY=4GB -sTOTAL_MEMORY=2MB -sTOTAL_STACK=131072 ${HS_FLAGS:-}"
 [ -n "$threads" ] && flags="$flags -matomics -mbulk-memory -Wl,--shared-memory"
 if [ "$variant" = relaxed ]; then
   flags="$flags -mrelaxed-simd"

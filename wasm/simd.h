@@ -49,6 +49,8 @@ HS_INLINE v128_t hs_fma(v128_t a, v128_t b, v128_t c) {
 HS_INLINE v128_t hs_dot_i7(v128_t a, v128_t b) {
 #if defined(HS_RELAXED) && defined(__wasm__)
     return wasm_i16x8_relaxed_dot_i8x16_i7x16(a, b);
+#elif defined(HS_RELAXED) && defined(__SSSE3__)
+    return (v128_t)_mm_maddubs_epi16((__m128i)b, (__m128i)a);
 #else
     v128_t even = wasm_i16x8_mul(wasm_i16x8_shr(wasm_i16x8_shl(a, 8), 8), wasm_v128_and(b, wasm_i16x8_splat(0xff)));
     v128_t odd = wasm_i16x8_mul(wasm_i16x8_shr(a, 8), wasm_u16x8_shr(b, 8));

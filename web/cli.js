@@ -4,6 +4,8 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 
 import { attentionStep } from './cli/bench/attention.js';
 import { decode } from './cli/bench/decode.js';
+import { kernels } from './cli/bench/kernels.js';
+import { load } from './cli/bench/load.js';
 import { prefill } from './cli/bench/prefill.js';
 import { quality } from './cli/bench/quality.js';
 import { inRuntime, RUNTIMES } from './cli/bench/runtime.js';
@@ -147,23 +149,33 @@ const benchOptions = (command) =>
 const peerOptions = (command) =>
   benchOptions(command)
     .requiredOption('--file <path>', 'text to fill the context with')
+    .option('--profile', 'time by phase instead, in a build with a clock; from a checkout, after make bench-builds')
+    .option('--hog <n>', 'busy processes beside the rounds', count, 0)
     .option('--peers', 'also llama.cpp and wllama (in Chromium); from a checkout, after make tools-bench')
-    .option('--wllama-contexts <list>', 'contexts that wllama takes part in; it reads about 10 tokens a second', counts, [512, 2048])
-    .option('--wllama-settings <list>', 'e.g. default, f32, fa-f16, fa-q8:2 (flash attention, KV cache, threads)', list, [
-      'default',
-      'f32',
+    .option(
+      '--wllama-contexts <list>',
+      'wllama takes part up to the longest of these; it reads about 10 tokens a second',
+      counts,
+      [512, 2048],
+    )
+    .option('--wllama-settings <list>', 'all, best, default, or e.g. f32, fa-f16, fa-q8:2 (flash attention, KV cache, threads)', list, [
+      'best',
     ]);
 
 peerOptions(modelCommand('decode', 'time per token, dense and hsr, interleaved, with the error beside', { parent: bench, isDefault: true }))
-  .option('--contexts <list>', 'context lengths', counts, [512, 2048, 4096, 8000])
+  .option('--contexts <list>', 'context lengths (default: 512,2048,4096,8000, with --profile 512,8000)', counts)
   .option('--repeats <n>', 'rounds per context', count, 5)
   .option('--tokens <n>', 'tokens that a round decodes', count, 8)
   .action(inRuntime(decode));
 
 peerOptions(modelCommand('prefill', 'tokens read per second, exactly and by half-space reporting', { parent: bench }))
-  .option('--lengths <list>', 'lengths of the prompt', counts, [512, 8000])
+  .option('--lengths <list>', 'lengths of the prompt (default: 512,8000)', counts)
   .option('--repeats <n>', 'rounds per length', count, 3)
   .action(inRuntime(prefill));
+
+benchOptions(modelCommand('load', 'from the model’s file to the first token of a short prompt: time and peak memory', { parent: bench }))
+  .option('--repeats <n>', 'how often', count, 3)
+  .action(inRuntime(load));
 
 benchOptions(modelCommand('quality', 'time and error of many attention options over the same tokens', { parent: bench, ctx: 8100 }))
   .requiredOption('--file <path>', 'text')
@@ -198,6 +210,13 @@ keysCommand('attention', 'attention step of one layer, dense and fast', [8192, 3
   .option('--layer <n>', 'layer whose keys to take', count, 9)
   .option('--peers', 'also onnxruntime-web, and hnswlib-wasm in Chromium; from a checkout, after make tools-bench')
   .action(inRuntime(attentionStep, 'attention'));
+
+benchOptions(wasmOptions(bench.command('kernels')))
+  .description('what each kernel does per second, beside native code; from a checkout, after make bench-builds')
+  .option('--only <list>', 'beginnings of names, e.g. matvec,exp', list)
+  .option('--repeats <n>', 'rounds per kernel', count, 5)
+  .option('--ms <n>', 'milliseconds of each measurement', count, 50)
+  .action(inRuntime(kernels));
 
 benchOptions(wasmOptions(bench.command('theory')))
   .description('half-space reporting in 2 to 4 dimensions, where theory has it sublinear, and beyond')

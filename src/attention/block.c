@@ -5,6 +5,7 @@
  */
 #include "attention/block.h"
 
+#include "base/profile.h"
 #include "kernels/vector.h"
 
 #include <limits.h>
@@ -147,6 +148,7 @@ void hs_attend_block(const hs_kv *kv, const float *q, int q_stride, int n, int g
     stats->keys_exact += visible - in_leaves;
     stats->queries += b.rows;
     if ((double)kv->v_norm > stats->value_norm) stats->value_norm = (double)kv->v_norm;
+    HS_LAP(HS_PHASE_EXACT);
     if (in_leaves > 0)
         hs_attend_block_leaves(kv, &narrow, p, &b, stats);
     else

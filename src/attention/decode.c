@@ -1,5 +1,6 @@
 /* One query per head against the cache, by the mode and strength asked for. */
 #include "attention/softmax.h"
+#include "base/profile.h"
 
 typedef struct {
     hs_queries queries;
@@ -13,6 +14,7 @@ void hs_attend_decode(const hs_kv *kv, const float *q, int group, const hs_atten
     if ((double)kv->v_norm > stats->value_norm) stats->value_norm = (double)kv->v_norm;
     if (p->mode == HS_ATTENTION_RELU) {
         hs_attend_relu(kv, q, group, p, out, stats, reported, scratch);
+        HS_LAP(HS_PHASE_EXACT);
         return;
     }
     hs_queries_prepare(&s->queries, q, group, kv->head_dim, p->scale);
@@ -26,10 +28,12 @@ void hs_attend_decode(const hs_kv *kv, const float *q, int group, const hs_atten
         stats->keys_exact += seen;
         stats->mass_exact += group;
         hs_softmax_finish(&s->softmax, group, kv->head_dim);
+        HS_LAP(HS_PHASE_EXACT);
     } else if (p->strength == HS_FAST) {
         hs_attend_fast(kv, &s->queries, p, &s->softmax, stats, rest);
     } else {
         hs_attend_certified(kv, q, group, p, &s->softmax, stats, rest);
+        HS_LAP(HS_PHASE_REPORT);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "attention/fast.h"
 
 #include "attention/select.h"
+#include "base/profile.h"
 #include "hsr/rank.h"
 
 #include <math.h>
@@ -116,7 +117,9 @@ static void attend_chosen(const hs_kv *kv, const hs_queries *q, const hs_view *v
         t->theta[g] = report_threshold(p, s, g, t);
         t->value_theta[g] = p->far_field ? (p->value_theta > 0 ? p->value_theta : HS_VALUE_THETA) * t->total[g] : INFINITY;
     }
+    HS_LAP(HS_PHASE_SCREEN);
     for (hs_leaves l = hs_first_leaves(kv, view, t); l.kv; l = hs_next_leaves(&l, view, t)) hs_report_leaves(q, &l, p, s, t, stats);
+    HS_LAP(HS_PHASE_REPORT);
     float exact_log[HS_MAX_GROUP] = {0};
     for (int g = 0; g < q->group; g++) exact_log[g] = s->peak[g] + logf(s->mass[g]);
     for (int g = 0; p->far_field && g < q->group; g++) s->mass[g] += t->far_mass[g] * expf(t->peak[g] - s->peak[g]);
@@ -132,6 +135,7 @@ void hs_attend_fast(const hs_kv *kv, const hs_queries *q, const hs_attention_par
     stats->keys_visible += exact + leaves * HS_LEAF;
     stats->keys_exact += exact;
     stats->leaves_total += leaves;
+    HS_LAP(HS_PHASE_EXACT);
     if (leaves == 0) {
         stats->mass_exact += q->group;
         hs_softmax_finish(s, q->group, q->head_dim);
@@ -141,8 +145,11 @@ void hs_attend_fast(const hs_kv *kv, const hs_queries *q, const hs_attention_par
     t->exact = exact;
     for (hs_leaves l = hs_first_leaves(kv, &view, t); l.kv; l = hs_next_leaves(&l, &view, t)) hs_weigh_leaves(q, &l, p, t);
     float most = (p->dense_above > 0 ? p->dense_above : HS_DENSE_ABOVE) * (float)leaves;
-    if ((float)hs_choose_leaves(q, p, s, t) > most) {
+    int chosen = hs_choose_leaves(q, p, s, t);
+    HS_LAP(HS_PHASE_LEAVES);
+    if ((float)chosen > most) {
         attend_all_leaves(kv, q, &view, p, s);
+        HS_LAP(HS_PHASE_EXACT);
         stats->keys_exact += leaves * HS_LEAF;
         stats->mass_exact += q->group;
         stats->dense += q->group;
@@ -151,4 +158,5 @@ void hs_attend_fast(const hs_kv *kv, const hs_queries *q, const hs_attention_par
     }
     attend_chosen(kv, q, &view, p, s, t, stats);
     finish(kv, p, t, q->group, s, stats);
+    HS_LAP(HS_PHASE_FAR);
 }

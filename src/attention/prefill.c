@@ -8,6 +8,7 @@
 #include "attention/block.h"
 #include "attention/fast.h"
 #include "base/f16.h"
+#include "base/profile.h"
 #include "kernels/vector.h"
 
 #include <math.h>
@@ -215,13 +216,16 @@ void hs_attend_block_leaves(const hs_kv *kv, const hs_view *view, const hs_atten
         for (leaf_tile t = first_tile(kv, view); t.run.kv; t = next_tile(&t, view)) weigh_tile(b, &r, &t, p);
         double opened = 0;
         for (int row = 0; row < r.n; row++) opened += open_row(b, &r, row, p);
+        HS_LAP(HS_PHASE_LEAVES);
         for (leaf_tile t = first_tile(kv, view); t.run.kv; t = next_tile(&t, view)) attend_tile(b, &r, &t, p);
+        HS_LAP(HS_PHASE_REPORT);
         float exact[HS_BATCH * HS_MAX_GROUP], error[HS_BATCH * HS_MAX_GROUP] = {0};
         memcpy(exact, b->mass + r.first, (size_t)r.n * sizeof(float));
         for (leaf_tile t = first_tile(kv, view); p->far_field && t.run.kv; t = next_tile(&t, view)) add_closed(b, &r, &t, error);
         for (int row = 0; row < r.n; row++) count_row(b, &r, row, exact[row], error[row], stats);
         stats->leaves_opened += opened / b->group;
         stats->keys_exact += opened / b->group * HS_LEAF;
+        HS_LAP(HS_PHASE_FAR);
     }
     stats->leaves_total += (double)leaves * b->rows / b->group;
 }

@@ -4,6 +4,7 @@
 #include "base/hs.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "base/profile.h"
 #include "kernels/vector.h"
 #include "model/linear.h"
 
@@ -156,6 +157,7 @@ static void attend_part(void *ctx, int task, int thread) {
     float *q = p->w.q + at + (size_t)first * (size_t)width, *out = p->w.attended + at + (size_t)first * (size_t)width;
     hs_attention_params params = params_of(p, kv_head);
     params.end = hs_kv_length(kv) - (p->n - first - n);
+    HS_LAP(HS_PHASE_APPEND);
     if (p->n > 1) {
         hs_attend_block(kv, q, width, n, group, &params, out, width, &head->stats[part], scratch);
         return;
@@ -185,12 +187,16 @@ static void attention_branch(pass *p) {
         {hs_layer_tensor(m, l, HS_T_ATTN_K), hs_layer_vector(m, l, HS_T_ATTN_K_BIAS), p->w.k, kv_width},
         {hs_layer_tensor(m, l, HS_T_ATTN_V), hs_layer_vector(m, l, HS_T_ATTN_V_BIAS), p->w.v, kv_width},
     };
+    HS_LAP(HS_PHASE_NORM);
     hs_linear_run(inputs, 3, &in);
+    HS_LAP(HS_PHASE_QKV);
     if (p->n > 1) hs_parallel_for(c->n_kv_heads, append_head, p);
     hs_parallel_for(c->n_kv_heads * count_parts(p), attend_part, p);
     hs_rows attended = hs_rows_make(p->w.attended, q_width, q_width, p->n, p->w.quantized);
     for_tokens((stage){.p = p, .rows = &attended});
+    HS_LAP(HS_PHASE_NORM);
     hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_ATTN_OUTPUT), NULL, p->w.h, c->dim}, 1, &attended);
+    HS_LAP(HS_PHASE_OUTPUT);
     for_tokens((stage){.p = p, .run = add_branch, .weight = hs_layer_vector(m, l, HS_T_POST_ATTN_NORM)});
 }
 
@@ -204,10 +210,14 @@ static void feed_forward_branch(pass *p) {
         {hs_layer_tensor(m, l, HS_T_FFN_GATE), NULL, p->w.gate, c->ffn_dim},
         {hs_layer_tensor(m, l, HS_T_FFN_UP), NULL, p->w.up, c->ffn_dim},
     };
+    HS_LAP(HS_PHASE_NORM);
     hs_linear_run(inputs, 2, &in);
+    HS_LAP(HS_PHASE_GATE_UP);
     hs_rows hidden = hs_rows_make(p->w.gate, c->ffn_dim, c->ffn_dim, p->n, p->w.quantized);
     for_tokens((stage){.p = p, .run = activate, .rows = &hidden});
+    HS_LAP(HS_PHASE_ACTIVATE);
     hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_FFN_DOWN), NULL, p->w.h, c->dim}, 1, &hidden);
+    HS_LAP(HS_PHASE_DOWN);
     for_tokens((stage){.p = p, .run = add_branch, .weight = hs_layer_vector(m, l, HS_T_POST_FFN_NORM)});
 }
 
@@ -260,16 +270,21 @@ int hs_forward(hs_context *c, const int32_t *tokens, int n, hs_logits_wanted wan
     int status = reserve_logits(m, rows);
     if (status != HS_OK) return status;
     pass p = {.context = c, .config = &m->config, .w = lay_out(&m->config, m->workspace), .n = n};
+    HS_LAP(HS_PHASE_OUTSIDE);
     embed(&p, tokens);
+    HS_LAP(HS_PHASE_EMBED);
     for (p.layer = 0; p.layer < m->config.n_layers; p.layer++) {
         attention_branch(&p);
         feed_forward_branch(&p);
     }
+    HS_LAP(HS_PHASE_NORM);
     hs_parallel_for(m->config.n_layers, seal_layer, &p);
+    HS_LAP(HS_PHASE_SEAL);
     c->length += n;
     if (rows > 0) {
         head(&p, n - rows);
         m->logits_owner = c;
+        HS_LAP(HS_PHASE_HEAD);
     }
     return HS_OK;
 }

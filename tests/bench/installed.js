@@ -1,7 +1,9 @@
 /** What `make tools-bench` installs in this folder. */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
+import { profileBuilds } from '../../web/cli/bench/phases.js';
 import { HalfspaceError } from '../../web/errors.js';
 
 /** @param {string} path in node_modules */
@@ -14,6 +16,18 @@ export const notInstalled = (what, cause) =>
     value: what,
     cause,
   });
+
+/** @param {string} path */
+export const notBuilt = (path) =>
+  new HalfspaceError('unsupported', `${path} is not there: run "make bench-builds"`, { field: 'build', value: path });
+
+/** Builds with a clock around each phase. */
+export function builtProfiles() {
+  const builds = profileBuilds(new URL('../../build/', import.meta.url));
+  const missing = Object.values(builds).find((url) => !existsSync(url));
+  if (missing) throw notBuilt(fileURLToPath(missing));
+  return builds;
+}
 
 /** @param {string} name of a package */
 export async function installedVersion(name) {

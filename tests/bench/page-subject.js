@@ -20,6 +20,8 @@ export async function pageSubject(browser, options, capacity) {
       detokenize: (ids) => page.call('detokenize', ids),
       prefill: (ids, mode = 'dense') => page.call('prefill', ids, mode),
       round: (ids, mode = 'dense') => page.call('round', ids, mode),
+      profileRound: (ids, mode) => page.call('profileRound', ids, mode),
+      profilePrefill: (ids, mode) => page.call('profilePrefill', ids, mode),
       reset: () => page.call('reset'),
       close: page.close,
     };

@@ -3,41 +3,58 @@ import { badArgument } from '../../web/errors.js';
 import { openPage } from './browser.js';
 import { bundled } from './bundle.js';
 import { installedVersion } from './installed.js';
+import { ropeParameters, ropeText } from './rope.js';
 
 const SPARE = 8;
 /** It takes text alone, whose end may become other tokens than ours. */
 const OTHER_TOKENS = 4;
 
+/** With llama.cpp a quantised cache needs flash attention. */
+const CACHES = ['f16', 'f32', 'fa-f16', 'fa-f32', 'fa-q8'];
+/** Beside its default the fastest one on one thread, found among all. */
+const BEST = ['default', 'f32'];
+const THREADS = [1, 2];
+
 /**
- * `default`, or e.g. `f32`, `fa-f16`, `fa-q8:2`: flash attention where fa, type of the KV cache, threads where not as ours.
- * @param {string} name
+ * The settings that a list of names asks for: `best`, `all`, `default`, or e.g. `f32`, `fa-f16`, `fa-q8:2`: flash attention where
+ * fa, type of the KV cache, threads where not as ours.
+ * @param {string[]} names
  * @param {number} threads ours
- * @returns {object} parameters of loadModel()
+ * @returns {{name: string, parameters: object}[]} parameters of loadModel()
  */
-function settingsOf(name, threads) {
+export function wllamaSettings(names, threads) {
+  const all = ['default', ...THREADS.flatMap((n) => CACHES.map((cache) => `${cache}:${n}`))];
+  const expanded = names.flatMap((name) => (name === 'all' ? all : name === 'best' ? BEST : [name]));
+  return [...new Set(expanded)].map((name) => ({ name, parameters: parametersOf(name, threads) }));
+}
+
+/** @param {string} name @param {number} threads ours */
+function parametersOf(name, threads) {
   if (name === 'default') return {};
   const parts = /^(fa-)?(f16|f32|q8)(?::(\d+))?$/.exec(name);
-  if (!parts) throw badArgument('wllama-settings', `must be default or like f32, fa-f16, fa-q8:2, not ${name}`, name, 'default');
+  const limit = `all, best, default, ${CACHES.join(', ')}, and :threads`;
+  if (!parts || !CACHES.includes(`${parts[1] ?? ''}${parts[2]}`))
+    throw badArgument('wllama-settings', `must be of ${limit}, not ${name}`, name, limit);
   const type = parts[2] === 'q8' ? 'q8_0' : parts[2];
   return { flash_attn: parts[1] !== undefined, cache_type_k: type, cache_type_v: type, n_threads: Number(parts[3] ?? threads) };
 }
 
 /**
  * @param {string} model path
- * @param {string[]} settings
- * @param {{most: number, round: number, threads: number}} need tokens
+ * @param {ReturnType<typeof wllamaSettings>} settings
+ * @param {{most: number, round: number, rope: import('./rope.js').Rope}} need tokens
  * @param {(ids: number[]) => Promise<string>} detokenize
  * @returns {Promise<import('../../web/cli/bench/subjects.js').Subject[]>} all in one page, which goes with the first one
  */
-export async function wllamaPeers(model, settings, { most, round, threads: ours }, detokenize) {
-  const all = settings.map((name) => ({ name, settings: settingsOf(name, ours) }));
+export async function wllamaPeers(model, settings, { most, round, rope }, detokenize) {
   const version = await installedVersion('@wllama/wllama');
   const page = await openPage('chromium', await bundled('page-wllama.js'), { model });
   try {
     const peers = [];
-    for (const { name, settings: given } of all) {
+    for (const { name, parameters } of settings) {
       const { threads, llamaCpp } = await page.call('load', name, page.urls.model, {
-        ...given,
+        ...parameters,
+        ...ropeParameters(rope),
         n_ctx: most + round + SPARE,
         n_gpu_layers: 0,
       });
@@ -47,7 +64,7 @@ export async function wllamaPeers(model, settings, { most, round, threads: ours 
           name,
           most,
           `wllama ${version}, llama.cpp ${llamaCpp}, ${page.browser}`,
-          `${name}, CPU, ${threads} thread(s)`,
+          `${name}, CPU, ${threads} thread(s)${ropeText(rope)}`,
           detokenize,
         ),
       );

@@ -34,3 +34,20 @@ test('bench attention in Firefox', { timeout: 120_000 }, async () => {
   const { 'dense f32': f32, 'dense int8': int8 } = rows[0].ways;
   assert.ok(f32.error === 0 && int8.error > 0 && int8.error < 0.02, JSON.stringify(rows));
 });
+
+test('bench load with threads in Chromium', { timeout: 120_000 }, async () => {
+  const loaded = await bench('load', '--runtime', 'chromium', '--model', await modelPath(), '--threads', '2', '--repeats', '1');
+  assert.match(loaded.runtime, /^Chromium \d+/);
+  assert.deepEqual([loaded.variant, loaded.threads], ['relaxed', 2]);
+  assert.ok(loaded.ms.min > loaded.loadMs.min && loaded.coreBytes > 9e7);
+  if (process.platform === 'linux') assert.ok(loaded.growthBytes > 9e7, String(loaded.growthBytes));
+});
+
+test('bench kernels and phases in browsers', { timeout: 120_000 }, async () => {
+  const { rows, runtime } = await bench('kernels', '--runtime', 'firefox', '--only', 'exp', '--repeats', '1', '--ms', '2');
+  assert.match(runtime, /^Firefox \d+/);
+  assert.ok(rows.length === 1 && rows[0].wasm.median > 0 && rows[0].error < 1e-6, JSON.stringify(rows));
+  const options = ['--model', await modelPath(), '--file', BOOK, '--contexts', '30', '--tokens', '2', '--repeats', '1'];
+  const profile = await bench('decode', '--profile', '--runtime', 'chromium', ...options);
+  for (const { phases } of profile.rows) assert.ok(phases['gate, up'] > 0 && phases.logits > 0, JSON.stringify(phases));
+});

@@ -11,16 +11,18 @@
  * @property {'none' | 'linear' | 'ntk' | 'yarn'} [ropeScaling]
  * @property {number} [ropeFactor]
  * @property {boolean} [json]
+ * @property {import('../engine.js').EngineOptions['wasm']} [wasm] other builds than the shipped ones
  */
 
 /**
  * @param {ModelOptions} options
  * @returns {import('../engine.js').EngineOptions}
  */
-export const engineOptions = ({ ctx, kv, variant, threads, ropeTheta, ropeScaling, ropeFactor }) => ({
+export const engineOptions = ({ ctx, kv, variant, threads, ropeTheta, ropeScaling, ropeFactor, wasm }) => ({
   ctx,
   kv,
   variant,
   threads,
   rope: { theta: ropeTheta, scaling: ropeScaling, factor: ropeFactor },
+  wasm,
 });

@@ -1,4 +1,4 @@
-/** A chart of lines as SVG: for reports, without any library. Both axes are logarithmic, as times and lengths span orders of magnitude. */
+/** Charts as SVG: for reports, without any library. The axes of lines are logarithmic, as times and lengths span orders of magnitude. */
 
 const [WIDTH, HEIGHT] = [760, 420];
 const PLOT = { left: 64, right: 540, top: 40, bottom: 370 };
@@ -64,6 +64,33 @@ export function lineChart(title, axes, series) {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">
 <rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>
 ${parts.join('\n')}
+</svg>
+`;
+}
+
+const BAR = { height: 18, gap: 6, left: 230, top: 40 };
+
+/**
+ * Horizontal bars from zero, each with its value beside it.
+ * @param {string} title
+ * @param {{name: string, value: number}[]} bars of values from 0 on
+ * @returns {string}
+ */
+export function barChart(title, bars) {
+  const height = BAR.top + bars.length * (BAR.height + BAR.gap) + BAR.gap;
+  const most = Math.max(...bars.map(({ value }) => value));
+  const lines = bars.map(({ name, value }, i) => {
+    const y = BAR.top + i * (BAR.height + BAR.gap);
+    const width = most > 0 ? ((WIDTH - BAR.left - 70) * value) / most : 0;
+    const middle = `y="${y + BAR.height / 2}" dominant-baseline="middle"`;
+    return `<text x="${BAR.left - 8}" ${middle} text-anchor="end">${escaped(name)}</text>
+<rect x="${BAR.left}" y="${y}" width="${width.toFixed(1)}" height="${BAR.height}" fill="${COLOURS[0]}"/>
+<text x="${(BAR.left + width + 6).toFixed(1)}" ${middle}>${value}</text>`;
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12">
+<rect width="${WIDTH}" height="${height}" fill="white"/>
+<text x="16" y="22" font-size="15" font-weight="bold">${escaped(title)}</text>
+${lines.join('\n')}
 </svg>
 `;
 }

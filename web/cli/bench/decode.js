@@ -2,6 +2,8 @@
 import { checkInteger } from '../../checks.js';
 import { mean, percent, round, significant } from '../numbers.js';
 import { lineChart } from './chart.js';
+import { besideHogs } from './hogs.js';
+import { profileDecode } from './profile.js';
 import { perToken, ratioOf, spread, timesOf } from './ratios.js';
 import { Report } from './report.js';
 import { withSubjects } from './subjects.js';
@@ -26,18 +28,23 @@ import { withSubjects } from './subjects.js';
  * @property {Record<string, Ratio>} ratios what dense and each peer take of hsr's time
  */
 
-/** @param {import('./subjects.js').SubjectOptions & {contexts: number[], tokens: number}} options */
+const CONTEXTS = [512, 2048, 4096, 8000];
+const PROFILED = [512, 8000];
+
+/** @param {import('./subjects.js').SubjectOptions & {contexts?: number[], tokens: number}} options */
 export async function decode(options) {
-  const contexts = options.contexts.map((n) => checkInteger('contexts', n, 1, 2 ** 20)).toSorted((a, b) => a - b);
-  const longest = checkInteger('contexts', contexts.at(-1), 1, 2 ** 20);
+  const given = options.contexts ?? (options.profile ? PROFILED : CONTEXTS);
+  const contexts = given.map((n) => checkInteger('contexts', n, 1, 2 ** 20)).toSorted((a, b) => a - b);
+  checkInteger('contexts', contexts.at(-1), 1, 2 ** 20);
   const tokens = checkInteger('tokens', options.tokens, 1, 1000);
-  await withSubjects(options, { longest, round: tokens }, async (group) => {
+  if (options.profile) return profileDecode(options, contexts, tokens);
+  await withSubjects({ ...options, states: true }, { contexts, round: tokens }, async (group) => {
     const rows = [];
-    for (const [i, n] of contexts.entries()) rows.push(await measure(group, i === 0 ? 0 : contexts[i - 1], n, tokens, options.repeats));
+    for (const [i, n] of contexts.entries()) rows.push(await measure(group, i === 0 ? 0 : contexts[i - 1], n, tokens, options));
     const { where } = group;
     const report = new Report('decode', where);
-    describe(report, rows, tokens, options.repeats);
-    await report.publish({ ...where, kv: options.kv, tokens, repeats: options.repeats, rows }, options);
+    describe(report, rows, tokens, options);
+    await report.publish({ ...where, kv: options.kv, hog: options.hog, tokens, repeats: options.repeats, rows }, options);
   });
 }
 
@@ -46,10 +53,10 @@ export async function decode(options) {
  * @param {number} from tokens in every context
  * @param {number} n
  * @param {number} tokens
- * @param {number} repeats
+ * @param {import('./subjects.js').SubjectOptions} options
  * @returns {Promise<Row>}
  */
-async function measure({ ours, peers, ids }, from, n, tokens, repeats) {
+async function measure({ ours, peers, ids }, from, n, tokens, { repeats, hog }) {
   const rest = ids.slice(from, n);
   const prefillMs = await ours.prefill(rest, 'hsr'); // as the engine prefills by default
   const taking = peers.filter(({ most }) => n <= most);
@@ -59,13 +66,19 @@ async function measure({ ours, peers, ids }, from, n, tokens, repeats) {
   const times = Object.fromEntries(['dense', 'hsr', ...taking.map(({ name }) => name)].map((name) => [name, []]));
   /** @type {Quality[]} */
   const qualities = [];
-  for (let i = 0; i < repeats; i++) {
-    times.dense.push(perToken(await ours.round(next, 'dense')));
-    const hsr = await ours.round(next, 'hsr');
-    times.hsr.push(perToken(hsr));
-    qualities.push(/** @type {Quality} */ (hsr.quality));
-    for (const peer of taking) times[peer.name].push(perToken(await peer.round(next)));
-  }
+  const rounds = async () => {
+    // Compiled code gets faster at first.
+    for (const mode of /** @type {const} */ (['dense', 'hsr'])) await ours.round(next, mode);
+    for (const peer of taking) await peer.round(next);
+    for (let i = 0; i < repeats; i++) {
+      times.dense.push(perToken(await ours.round(next, 'dense')));
+      const hsr = await ours.round(next, 'hsr');
+      times.hsr.push(perToken(hsr));
+      qualities.push(/** @type {Quality} */ (hsr.quality));
+      for (const peer of taking) times[peer.name].push(perToken(await peer.round(next)));
+    }
+  };
+  await besideHogs(hog, rounds);
   const { dense, hsr, ...others } = timesOf(times);
   const ratios = Object.fromEntries(
     Object.entries(times)
@@ -87,8 +100,9 @@ async function measure({ ours, peers, ids }, from, n, tokens, repeats) {
   };
 }
 
-/** @param {Report} report @param {Row[]} rows @param {number} tokens @param {number} repeats */
-function describe(report, rows, tokens, repeats) {
+/** @param {Report} report @param {Row[]} rows @param {number} tokens @param {import('./subjects.js').SubjectOptions} options */
+function describe(report, rows, tokens, { repeats, hog }) {
+  if (hog > 0) report.text(`beside ${hog} busy process(es)`);
   report.text(
     `ms per token: median and least of ${repeats} rounds of ${tokens} tokens, all in turn; ratio to hsr: median (least..most) of rounds`,
   );

@@ -1,6 +1,8 @@
 /** A model's context that is timed: prefilled, and decoding rounds of tokens after which it is as before. In any runtime. */
 import { Context } from '../../context.js';
 import { compareDistributions } from '../../distributions.js';
+import { createSampler } from '../../sampler.js';
+import { CoreProfile, totalOf } from './phases.js';
 
 /**
  * @typedef {import('../../engine.js').Engine} Engine
@@ -40,6 +42,49 @@ export class Session {
     const began = performance.now();
     await context.prefill(ids, { logits: 'none', onBatch });
     return performance.now() - began;
+  }
+
+  /**
+   * The same with the time by phase, in a build with a clock.
+   * @param {number[]} ids
+   * @param {'dense' | 'hsr'} mode
+   * @returns {Promise<import('./phases.js').Phases>}
+   */
+  async profilePrefill(ids, mode) {
+    this.reset();
+    const core = new CoreProfile(this.engine.wasm);
+    core.reset();
+    const ms = await this.prefill(ids, mode);
+    const phases = core.read();
+    return { ...phases, JavaScript: ms - totalOf(phases) };
+  }
+
+  /**
+   * Decodes tokens one by one, as a generation does, and drops them: the time by phase, in a build with a clock.
+   * @param {number[]} ids
+   * @param {import('../../engine.js').Attention} attention
+   * @returns {import('./phases.js').Phases}
+   */
+  profileRound(ids, attention) {
+    const context = /** @type {Context} */ (this.#context);
+    const start = context.length;
+    const core = new CoreProfile(this.engine.wasm);
+    const sampler = createSampler();
+    context.setAttention(attention);
+    let sampling = 0;
+    core.reset();
+    const began = performance.now();
+    for (const id of ids) {
+      context.decode(id);
+      const logits = context.logits().slice();
+      const decoded = performance.now();
+      sampler.sample(logits, ids);
+      sampling += performance.now() - decoded;
+    }
+    const ms = performance.now() - began;
+    const phases = { ...core.read(), sampling };
+    context.truncate(start);
+    return { ...phases, JavaScript: ms - totalOf(phases) };
   }
 
   /**

@@ -21,10 +21,14 @@ import { Session } from './session.js';
  * @property {() => Promise<void>} close
  *
  * @typedef {Subject & {tokenize: (text: string) => Promise<number[]>, detokenize: (ids: number[]) => Promise<string>,
- *   variant: import('../../wasm-loader.js').Variant, threads: number}} Ours
+ *   variant: import('../../wasm-loader.js').Variant, threads: number,
+ *   profileRound: (ids: number[], mode: Mode) => Promise<import('./phases.js').Phases>,
+ *   profilePrefill: (ids: number[], mode: Mode) => Promise<import('./phases.js').Phases>}} Ours the last two where options.profile
  *
  * @typedef {import('../common.js').ModelOptions & {file: string, repeats: number, peers?: boolean, runtime?: string,
- *   out?: string, wllamaContexts: number[], wllamaSettings: string[]}} SubjectOptions
+ *   out?: string, wllamaContexts: number[], wllamaSettings: string[], profile?: boolean, hog: number,
+ *   states?: boolean}} SubjectOptions profile: in a build with a clock around each phase; hog: busy processes beside; states: peers
+ *   keep the states of long contexts in files
  *
  * @typedef {object} Group
  * @property {Ours} ours
@@ -37,13 +41,13 @@ import { Session } from './session.js';
  * Loads all of them for as long as `use` runs.
  * @template T
  * @param {SubjectOptions} options
- * @param {{longest: number, round: number}} need tokens: the longest context, and what a round decodes after it
+ * @param {{contexts: number[], round: number}} need tokens: contexts, ascending, and what a round decodes after each
  * @param {(group: Group) => Promise<T>} use
  * @returns {Promise<T>}
  */
-export async function withSubjects(options, { longest, round }, use) {
+export async function withSubjects(options, { contexts, round }, use) {
   checkInteger('repeats', options.repeats, 1, 1000);
-  const needed = longest + round;
+  const needed = contexts[contexts.length - 1] + round;
   const text = await readText(options.file);
   /** @type {Subject[]} */
   const open = [];
@@ -55,7 +59,7 @@ export async function withSubjects(options, { longest, round }, use) {
     const ids = await ours.tokenize(text);
     if (needed > ids.length) throw badArgument('contexts', `need ${needed} tokens, the text has ${ids.length}`, needed, ids.length);
     if (options.peers)
-      open.push(...(await (await checkout()).modelPeers({ ...options, threads: ours.threads }, { longest, round }, ours.detokenize)));
+      open.push(...(await (await checkout()).modelPeers({ ...options, threads: ours.threads }, { contexts, round }, ours.detokenize)));
     const [, ...peers] = open;
     const where = environment(ours.variant, {
       runtime: ours.about.runtime,
@@ -70,7 +74,7 @@ export async function withSubjects(options, { longest, round }, use) {
 
 /** @param {SubjectOptions} options @param {number} capacity @returns {Promise<Ours>} */
 async function localSubject(options, capacity) {
-  const engine = await loadEngine(options);
+  const engine = await loadEngine({ ...options, ...(options.profile && { wasm: (await checkout()).builtProfiles() }) });
   const session = new Session(engine, capacity);
   const { variant, threads } = engine.info;
   return {
@@ -88,6 +92,8 @@ async function localSubject(options, capacity) {
       return ms;
     },
     round: async (ids, mode = 'dense') => session.round(ids, mode),
+    profileRound: async (ids, mode) => session.profileRound(ids, mode),
+    profilePrefill: async (ids, mode) => session.profilePrefill(ids, mode),
     reset: async () => session.reset(),
     close: async () => engine.close(),
   };
