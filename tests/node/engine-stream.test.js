@@ -14,7 +14,7 @@ let engine;
 let baseline = 0;
 
 before(async () => {
-  engine = await Engine.load(randomModel({ arch: 'llama', tied: false, seed: 2 }));
+  engine = await Engine.load(randomModel({ arch: 'llama', tied: false, metadata: { context_length: 1024 }, seed: 2 }));
   await collect(PROMPT, { maxTokens: 1 }); // the buffer of logits is made with the first ones
   baseline = engine.info.memoryBytes;
 });
@@ -166,6 +166,31 @@ describe('onPrefix', () => {
     const reused = await collect(ids.slice(shared), { maxTokens: 20, prefix });
     assert.deepEqual(reused.ids, fresh.ids);
     prefix.free();
+    memoryIsBack();
+  });
+
+  test('a cut into sealed keys, and into what follows a shared prefix, changes nothing', async () => {
+    const random = seededRandom(3);
+    const ids = Array.from({ length: 900 }, () => 3 + Math.floor(random() * 256));
+    const dense = /** @type {const} */ ({ attention: 'dense', maxTokens: 12 });
+    const first = await kept(dense, ids.slice(0, 400));
+    const second = await kept({ ...dense, prefix: first.prefix }, ids.slice(first.prefix.length, 900));
+    for (const [prefix, length] of /** @type {const} */ ([
+      [second.prefix, 700],
+      [second.prefix, first.prefix.length],
+    ])) {
+      // prettier-ignore
+      prefix.truncate(length);
+      const reused = await collect(ids.slice(0, 5), { ...dense, prefix });
+      const fresh = await collect([...prefix.ids, ...ids.slice(0, 5)], dense);
+      assert.deepEqual(reused.ids, fresh.ids);
+    }
+    assert.throws(() => second.prefix.truncate(first.prefix.length - 1), failure('bad-argument', 'length'));
+    second.prefix.free();
+    first.prefix.truncate(300);
+    const reused = await collect(ids.slice(0, 5), { ...dense, prefix: first.prefix });
+    assert.deepEqual(reused.ids, (await collect([...ids.slice(0, 300), ...ids.slice(0, 5)], dense)).ids);
+    first.prefix.free();
     memoryIsBack();
   });
 

@@ -67,7 +67,7 @@ export class EventStream {
   #signal;
   #stallMs;
 
-  /** @param {Response} response @param {AbortSignal} signal @param {number} [stallMs] */
+  /** @param {Response} response @param {AbortSignal} signal aborted when the response is closed @param {number} [stallMs] */
   constructor(response, signal, stallMs = STALL_MS) {
     this.#response = response;
     this.#signal = signal;
@@ -93,11 +93,11 @@ export class EventStream {
   async send(data) {
     this.open();
     if (this.#response.write(`data: ${JSON.stringify(data)}\n\n`)) return;
+    const stalled = setTimeout(() => this.#response.destroy(), this.#stallMs);
     try {
-      await once(this.#response, 'drain', { signal: AbortSignal.any([this.#signal, AbortSignal.timeout(this.#stallMs)]) });
-    } catch (error) {
-      if (!this.#signal.aborted) this.#response.destroy();
-      throw error;
+      await once(this.#response, 'drain', { signal: this.#signal });
+    } finally {
+      clearTimeout(stalled);
     }
   }
 

@@ -1,5 +1,6 @@
 /** One request at a time: the model's threads serve one generation best, and memory holds one context in use. */
 import { HalfspaceError } from '../errors.js';
+import { throwIfAborted } from '../sources.js';
 import { ApiError } from './errors.js';
 
 const MAX_RETRY_SECONDS = 60;
@@ -31,6 +32,7 @@ export class Queue {
    * @throws {ApiError} 429: the queue is full
    */
   async run(task, signal) {
+    throwIfAborted(signal);
     if (this.#busy) await this.#turn(signal);
     this.#busy = true;
     const start = performance.now();

@@ -53,7 +53,9 @@ export class Server {
   #options;
   #queue;
   #http = createServer((request, response) => this.#take(request, response));
-  #stop = new AbortController();
+  #closing = false;
+  /** Of completions, to end them. @type {Set<AbortController>} */
+  #running = new Set();
   /** Requests that are being answered. @type {Set<Promise<void>>} */
   #open = new Set();
   #started = Math.floor(Date.now() / 1000);
@@ -107,7 +109,8 @@ export class Server {
 
   /** Ends every generation with an error to its client, then the connections, and frees the prefixes. */
   async close() {
-    this.#stop.abort();
+    this.#closing = true;
+    for (const completion of this.#running) completion.abort();
     const closed = new Promise((resolve) => this.#http.close(resolve));
     const late = setTimeout(() => this.#http.closeAllConnections(), CLOSE_MS);
     await Promise.all(this.#open);
@@ -127,7 +130,7 @@ export class Server {
   /** @param {Request} request @param {Response} response */
   async #answer(request, response) {
     try {
-      if (this.#stop.signal.aborted) throw shuttingDown();
+      if (this.#closing) throw shuttingDown();
       const { host, cors } = this.#options;
       if (isLoopback(host) && !isLocalName(request.headers.host))
         throw new ApiError(403, 'the Host header must name this machine', { code: 'wrong_host' });
@@ -162,16 +165,17 @@ export class Server {
 
   /** @param {import('./request.js').Kind} kind @param {Request} request @param {Response} response */
   async #complete(kind, request, response) {
-    const gone = new AbortController();
+    const ended = new AbortController();
+    this.#running.add(ended);
     response.on('close', () => {
-      if (!response.writableFinished) gone.abort();
+      ended.abort();
+      this.#running.delete(ended);
     });
-    const signal = AbortSignal.any([gone.signal, this.#stop.signal]);
     const body = await readJson(request, this.#options.maxBody);
     const { model, attention, maxTokens } = this.#options;
     const job = readRequest(kind, body, { engine: this.#engine, model, maxTokens });
     const server = { engine: this.#engine, model, attention, cache: this.prefixes };
-    await this.#queue.run(() => complete(server, job, response, signal), signal);
+    await this.#queue.run(() => complete(server, job, response, ended.signal), ended.signal);
   }
 
   /**
@@ -180,10 +184,9 @@ export class Server {
    * @param {unknown} error
    */
   #fail(response, error) {
-    const stopped = this.#stop.signal.aborted;
     if (response.destroyed) return;
-    const { status, headers, body } = stopped ? shuttingDown() : toApiError(error);
-    if (status >= 500 && !stopped) this.#options.onError?.(error);
+    const { status, headers, body } = this.#closing ? shuttingDown() : toApiError(error);
+    if (status >= 500 && !this.#closing) this.#options.onError?.(error);
     if (response.headersSent) response.end(`data: ${JSON.stringify(body)}\n\n`);
     else sendJson(response, status, body, headers);
   }
