@@ -76,7 +76,9 @@ export class Server {
    */
   constructor(engine, options) {
     this.#engine = engine;
-    this.#options = { ...DEFAULTS, attention: /** @type {import('../engine.js').Attention} */ ('hsr'), ...options };
+    // An option that is undefined is one left out: a host that is not given must not open the server to everyone.
+    const given = /** @type {ServerOptions} */ (Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)));
+    this.#options = { ...DEFAULTS, attention: /** @type {import('../engine.js').Attention} */ ('hsr'), ...given };
     this.#queue = new Queue(this.#options.queue);
     this.prefixes = new PrefixCache(this.#options.prefixes);
     this.#http.maxConnections = MAX_CONNECTIONS;
