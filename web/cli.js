@@ -14,6 +14,8 @@ import { theory } from './cli/bench/theory.js';
 import { compare, generate } from './cli/generate.js';
 import { inspect, logits, perplexity, tokenize } from './cli/measure.js';
 import { pull } from './cli/pull.js';
+import { serve } from './cli/serve.js';
+import { DEFAULTS } from './server/server.js';
 
 /** @param {string} text */
 function count(text) {
@@ -96,6 +98,20 @@ modelCommand('generate', 'answer a prompt')
   .option('--temp <t>', 'temperature, 0 is greedy', number, 0)
   .option('--seed <n>', 'seed of the sampler', count)
   .action(generate);
+
+modelCommand('serve', 'answer over HTTP, as OpenAI’s API does')
+  .option('--host <address>', 'address to listen on', DEFAULTS.host)
+  .option('--port <n>', 'port, 0: any', count, DEFAULTS.port)
+  .addOption(new Option('--api-key <key>', 'key that clients must give').env('HALFSPACE_API_KEY'))
+  .option('--cors <origin>', 'origin of pages that may call, or *; default: none')
+  .option('--alias <name>', 'name of the model to clients; default: the file’s')
+  .addOption(attention())
+  .option('--max-tokens <n>', 'tokens of a chat’s answer where a request does not say', count, DEFAULTS.maxTokens)
+  .option('--queue <n>', 'requests that may wait', count, DEFAULTS.queue)
+  .option('--max-body <bytes>', 'bytes of a request', count, DEFAULTS.maxBody)
+  .option('--prefix-cache <n>', 'prompts with answers that are held for others to continue, 0: none', count, DEFAULTS.prefixes.entries)
+  .option('--prefix-cache-bytes <bytes>', 'memory for them', count, DEFAULTS.prefixes.bytes)
+  .action(serve);
 
 modelCommand('compare', 'answer a question about a document with dense, then with hsr attention')
   .requiredOption('--prompt-file <path>', 'document')

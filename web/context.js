@@ -35,13 +35,20 @@ export class Context {
     this.shape = { layers: config.nLayers, kvHeads: config.nKvHeads, group: config.nHeads / config.nKvHeads, headDim: config.headDim };
     this.parent = parent;
     this.batch = wasm.exports.hs_batch_limit();
+    const used = wasm.exports.hs_memory_used() >>> 0;
     this.tokens = wasm.alloc(this.batch * 4, 'token buffer');
     this.pointer = wasm.exports.hs_context_create(model, capacity, KV_TYPES[kv], parent?.pointer ?? 0) >>> 0;
     if (this.pointer === 0) {
       wasm.exports.hs_free(this.tokens);
       throw noMemory(wasm, model, capacity, KV_TYPES[kv]);
     }
+    this.bytes = (wasm.exports.hs_memory_used() >>> 0) - used;
     parent?.retain();
+  }
+
+  /** Something continues this context: it cannot be cut. */
+  get shared() {
+    return this.#users > 1;
   }
 
   get length() {

@@ -1,9 +1,11 @@
 /** A loaded model: generate, prefill, perplexity, logits, tokenize. */
-import { addStatsWords, attentionStats } from './attention-params.js';
+import { checkStop } from './answer-text.js';
 import { renderChat } from './chat.js';
+import { checkInteger } from './checks.js';
 import { modelConfig } from './config.js';
 import { Context, nextTurn } from './context.js';
 import { HalfspaceError } from './errors.js';
+import { runGeneration } from './generation.js';
 import { readGguf } from './gguf.js';
 import { createSampler } from './sampler.js';
 import { compareDistributions, logProbability } from './distributions.js';
@@ -31,6 +33,8 @@ import { loadWeights } from './weights.js';
  *
  * @typedef {object} GenerateOptions
  * @property {number} [maxTokens] default 256
+ * @property {string[]} [stop] texts that end the generation, at most 16 of 256 UTF-16 units; they are not part of the text, which is
+ *   held back while it may be the beginning of one
  * @property {AbortSignal} [signal]
  * @property {Parameters<typeof createSampler>[0]} [sampler] default greedy
  * @property {Attention} [attention] default hsr
@@ -38,11 +42,13 @@ import { loadWeights } from './weights.js';
  * @property {number} [ctx]
  * @property {(done: number, total: number) => void} [onPrefill]
  * @property {(stats: GenerateStats) => void} [onStats] called once, when the generation ends
+ * @property {(prefix: Prefix) => void} [onPrefix] called last, unless the generation was aborted or left: hands over what was read
+ *   and generated, for others to continue; the caller frees it. The newest token is missing where nothing was to follow it
  * @property {boolean | import('./context.js').WatchOptions} [watch] pieces say what attention did; default false
  *
  * @typedef {object} Piece
- * @property {number} id
- * @property {string} text
+ * @property {number} id an end token's only where text had been held back until then
+ * @property {string} text may be empty
  * @property {number} index
  * @property {Step} [step] when watched: the decode step that this token was sampled from; the first comes from the prefill
  *
@@ -51,7 +57,9 @@ import { loadWeights } from './weights.js';
  * @property {(layer: number, kvHead: number) => import('./context.js').Reported} reported keys that were evaluated exactly
  *
  * @typedef {object} GenerateStats
- * @property {number} promptTokens
+ * @property {number} promptTokens the prefix's included
+ * @property {number} generatedTokens without the end token
+ * @property {'stop' | 'length'} finishReason stop: an end token or a stop string; length: maxTokens, or the context is full
  * @property {number} prefillMs
  * @property {number[]} decodeMs per generated token after the first
  * @property {import('./attention-params.js').Mode} mode
@@ -62,11 +70,30 @@ import { loadWeights } from './weights.js';
 export class Prefix {
   #freed = false;
 
-  /** @param {Context} context @param {number} prefillMs */
-  constructor(context, prefillMs) {
+  /** @param {Context} context @param {number[]} ids all tokens, from the first on @param {number} prefillMs */
+  constructor(context, ids, prefillMs) {
     this.context = context;
-    this.length = context.length;
+    this.ids = ids;
     this.prefillMs = prefillMs;
+  }
+
+  get length() {
+    return this.ids.length;
+  }
+
+  /** Tokens that belong to the prefix this one continues. */
+  get inherited() {
+    return this.context.parent?.length ?? 0;
+  }
+
+  /**
+   * Keeps the first tokens.
+   * @param {number} length inherited..length
+   * @throws {HalfspaceError} bad-argument: out of range, or something continues this prefix
+   */
+  truncate(length) {
+    this.context.truncate(checkInteger('length', length, this.inherited, this.length));
+    this.ids = this.ids.slice(0, length);
   }
 
   /** Gives the memory back, once generations that use it have ended. */
@@ -182,72 +209,67 @@ export class Engine {
       context.release();
       throw error;
     }
-    return new Prefix(context, performance.now() - start);
+    return new Prefix(context, ids, performance.now() - start);
   }
 
   /**
    * Generates tokens. Text pieces never split a character: a token that ends inside one yields an empty piece.
-   * Ends at an end-of-sequence token, maxTokens, or the context's end.
+   * Ends at an end-of-sequence token, a stop string, maxTokens, or the context's end.
    * @param {Prompt} prompt
    * @param {GenerateOptions} [options]
    * @returns {AsyncGenerator<Piece, void>}
    */
   async *generate(prompt, options = {}) {
-    const { maxTokens = 256, signal, attention = 'hsr', prefix, ctx = this.ctx, onPrefill, onStats, watch = false } = options;
+    const { maxTokens = 256, stop = [], prefix, ctx = this.ctx, onStats, onPrefix } = options;
     if (!(Number.isInteger(maxTokens) && maxTokens >= 0))
       throw new HalfspaceError('bad-argument', 'maxTokens must be a count', { field: 'maxTokens', value: maxTokens, limit: 0 });
+    checkStop(stop);
     if (prefix?.freed) throw new HalfspaceError('closed', 'the prefix was freed', { field: 'prefix' });
     const ids = this.#ids(prompt, prefix !== undefined);
-    const before = prefix?.length ?? 0;
-    checkFits(ids.length, before, ctx);
+    const held = prefix?.ids ?? [];
+    checkFits(ids.length, held.length, ctx);
     const sampler = createSampler(options.sampler);
-    const steps = Math.min(maxTokens, ctx - before - ids.length);
+    const steps = Math.min(maxTokens, ctx - held.length - ids.length);
     const context = this.#context(ids.length + steps, prefix?.context);
-    const recent = ids.slice();
-    const decoder = this.tokenizer.decodeStream();
-    /** @type {number[]} */
-    const decodeMs = [];
+    let kept = false;
     try {
-      context.setAttention(attention);
-      const start = performance.now();
-      const logits = await context.prefill(ids, { onBatch: onPrefill, signal });
-      const prefillMs = performance.now() - start;
-      if (watch) context.watch(watch === true ? {} : watch);
-      context.resetStats();
-      let done = context.statsWords();
-      /** @type {Step | undefined} */
-      let step;
-      for (let index = 0; index < steps; index++) {
-        throwIfAborted(signal);
-        const id = sampler.sample(logits, recent);
-        if (this.tokenizer.eosIds.has(id)) break;
-        recent.push(id);
-        const last = index === steps - 1;
-        yield { id, text: last ? decoder.push(id) + decoder.flush() : decoder.push(id), index, ...(step && { step }) };
-        await nextTurn();
-        this.#open();
-        if (last) break;
-        if (watch) {
-          done = addStatsWords(done, context.statsWords());
-          context.resetStats();
-          step = { stats: (layer, kvHead) => context.stats(layer, kvHead), reported: (layer, kvHead) => context.reported(layer, kvHead) };
-        }
-        const began = performance.now();
-        context.decode(id);
-        decodeMs.push(performance.now() - began);
-        logits.set(context.logits());
-      }
-      const mode = typeof attention === 'string' ? attention : (attention.mode ?? 'hsr');
-      onStats?.({
-        promptTokens: before + ids.length,
-        prefillMs,
-        decodeMs,
-        mode,
-        attention: attentionStats(addStatsWords(done, context.statsWords())),
-      });
+      const run = { held, prompt: ids, steps, sampler, check: () => this.#open() };
+      const { stats, tokens } = yield* runGeneration(context, this.tokenizer, run, options);
+      onStats?.(stats);
+      if (!onPrefix) return;
+      if (options.watch) context.watch(null);
+      kept = true;
+      onPrefix(new Prefix(context, tokens.slice(0, context.length), stats.prefillMs));
     } finally {
-      if (!this.#closed) context.release();
+      if (!this.#closed && !kept) context.release();
     }
+  }
+
+  /**
+   * generate() as a stream: a token is computed when it is read. cancel() ends the generation, also while it reads the prompt, and
+   * resolves when its memory is given back.
+   * @param {Prompt} prompt
+   * @param {GenerateOptions} [options]
+   * @returns {ReadableStream<Piece>}
+   */
+  stream(prompt, options = {}) {
+    const cancelled = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, cancelled.signal]) : cancelled.signal;
+    const pieces = this.generate(prompt, { ...options, signal });
+    return new ReadableStream(
+      {
+        async pull(controller) {
+          const { done, value } = await pieces.next();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        },
+        async cancel() {
+          cancelled.abort();
+          await pieces.return();
+        },
+      },
+      { highWaterMark: 0 },
+    );
   }
 
   /**

@@ -70,10 +70,12 @@ function vocabulary() {
  * @param {boolean} [options.tied] output and embedding are one matrix
  * @param {boolean} [options.ropeFreqs] with rope_freqs.weight
  * @param {Record<string, import('./gguf-writer.js').Value>} [options.metadata] keys after `<arch>.`
+ * @param {boolean} [options.printable] untied F32 only: greedy answers are of printable ASCII, so that their text gives their ids again
+ * @param {Record<string, import('./gguf-writer.js').Value>} [options.keys] further keys as they are
  * @param {number} [options.seed]
  * @returns {Buffer}
  */
-export function randomModel({ arch, type = 'F32', tied = true, ropeFreqs = false, metadata = {}, seed = 1 }) {
+export function randomModel({ arch, type = 'F32', tied = true, ropeFreqs = false, printable = false, metadata = {}, keys = {}, seed = 1 }) {
   const random = seededRandom(seed);
   const gemma = arch === 'gemma3';
   const layers = gemma ? 7 : 2; // Gemma 3: the sixth layer is global, the others slide
@@ -103,6 +105,9 @@ export function randomModel({ arch, type = 'F32', tied = true, ropeFreqs = false
   matrix('token_embd.weight', VOCAB, DIM, 0.15);
   vector('output_norm.weight', DIM);
   if (!tied) matrix('output.weight', VOCAB, DIM, 0.15);
+  for (let id = 0; printable && id < VOCAB; id++) {
+    if (!(id >= 3 + 0x21 && id <= 3 + 0x7e)) tensors[tensors.length - 1].data.fill(0, id * DIM * 4, (id + 1) * DIM * 4);
+  }
   if (ropeFreqs) vector('rope_freqs.weight', HEAD_DIM / 2, 4, 1);
   for (let l = 0; l < layers; l++) {
     const name = (/** @type {string} */ part) => `blk.${l}.${part}`;
@@ -129,6 +134,6 @@ export function randomModel({ arch, type = 'F32', tied = true, ropeFreqs = false
     matrix(name('ffn_up.weight'), FFN, DIM);
     matrix(name('ffn_down.weight'), DIM, FFN);
   }
-  const keys = Object.entries(config).map(([key, value]) => [`${arch}.${key}`, value]);
-  return writeGguf({ 'general.architecture': arch, ...Object.fromEntries(keys), ...vocabulary() }, tensors);
+  const settings = Object.entries(config).map(([key, value]) => [`${arch}.${key}`, value]);
+  return writeGguf({ 'general.architecture': arch, ...Object.fromEntries(settings), ...vocabulary(), ...keys }, tensors);
 }

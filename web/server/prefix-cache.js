@@ -1,0 +1,99 @@
+/**
+ * Prefixes that were read and generated before, for requests that begin with the same tokens: a conversation goes on after its
+ * last answer, and conversations share their system prompt. The least recently used ones go first.
+ *
+ * It owns the prefixes that it is given, and lends them. Those that come from elsewhere, as from a snapshot, are like any other.
+ */
+
+/** @typedef {import('../engine.js').Prefix} Prefix */
+
+export class PrefixCache {
+  /** The most recently used is last. @type {Prefix[]} */
+  #held = [];
+
+  /** @param {{entries: number, bytes: number}} limits bytes: of all contexts, those that are only continued included */
+  constructor({ entries, bytes }) {
+    this.limits = { entries, bytes };
+  }
+
+  get size() {
+    return this.#held.length;
+  }
+
+  /** Bytes that are held. */
+  get bytes() {
+    const contexts = new Set();
+    for (const prefix of this.#held) {
+      for (let context = /** @type {Prefix['context'] | undefined} */ (prefix.context); context; context = context.parent)
+        contexts.add(context);
+    }
+    let bytes = 0;
+    for (const context of contexts) bytes += context.bytes;
+    return bytes;
+  }
+
+  /**
+   * The longest prefix of these tokens, the last of which is never part of it: its logits are wanted. A held one may be cut for
+   * it. It is lent until the next call of take(), add() or clear(); what continues it by then keeps it alive.
+   * @param {number[]} ids
+   * @returns {Prefix | undefined}
+   */
+  take(ids) {
+    /** @type {Prefix | undefined} */
+    let best;
+    let most = 0;
+    for (const prefix of this.#held) {
+      const length = usable(prefix, ids);
+      if (length > most || (length === most && length === prefix.length)) {
+        best = prefix;
+        most = length;
+      }
+    }
+    if (!best) return undefined;
+    if (most < best.length) best.truncate(most);
+    this.#touch(best);
+    return best;
+  }
+
+  /** @param {Prefix} prefix */
+  add(prefix) {
+    const same = this.#held.find((held) => held.length === prefix.length && commonLength(held.ids, prefix.ids) === prefix.length);
+    if (same) {
+      prefix.free();
+      this.#touch(same);
+      return;
+    }
+    this.#held.push(prefix);
+    while (this.#held.length > this.limits.entries || (this.#held.length > 0 && this.bytes > this.limits.bytes)) this.#held.shift()?.free();
+  }
+
+  clear() {
+    for (const prefix of this.#held.splice(0)) prefix.free();
+  }
+
+  /** @param {Prefix} prefix */
+  #touch(prefix) {
+    this.#held.splice(this.#held.indexOf(prefix), 1);
+    this.#held.push(prefix);
+  }
+}
+
+/** @param {number[]} a @param {number[]} b */
+function commonLength(a, b) {
+  let n = 0;
+  while (n < a.length && n < b.length && a[n] === b[n]) n++;
+  return n;
+}
+
+/**
+ * Tokens of a prefix that a prompt can continue. A cut is exact, for a cache that was cut equals one that never was longer; but
+ * what is cut off is lost to the conversation it came from, so that the greater part has to stay. What another context
+ * continues cannot be cut.
+ * @param {Prefix} prefix
+ * @param {number[]} ids
+ */
+function usable(prefix, ids) {
+  const common = Math.min(commonLength(prefix.ids, ids), ids.length - 1);
+  const cut = prefix.length - common;
+  return cut === 0 || (cut < common && common >= prefix.inherited && !prefix.context.shared) ? common : 0;
+}
