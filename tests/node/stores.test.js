@@ -1,5 +1,4 @@
 /** Stores in memory and in files: what every store does, and what is left after a kill at any step of a put. */
-import assert from 'node:assert/strict';
 import * as nodeFs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

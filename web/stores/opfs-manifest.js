@@ -8,7 +8,7 @@ import { openWriter } from './opfs-file.js';
 import { sha256OfText } from './sha256.js';
 
 const VERSION = 1;
-const SLOTS = ['slot-0', 'slot-1'];
+export const SLOTS = ['slot-0', 'slot-1'];
 
 /**
  * @typedef {import('./store.js').Entry & {file: string}} Pointed

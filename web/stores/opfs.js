@@ -6,7 +6,7 @@
 import { HalfspaceError } from '../errors.js';
 import { openSource } from '../sources.js';
 import { openWriter } from './opfs-file.js';
-import { readManifest, writeManifest } from './opfs-manifest.js';
+import { readManifest, SLOTS, writeManifest } from './opfs-manifest.js';
 import { createClock, notFound, Store } from './store.js';
 
 /** @typedef {import('./store.js').Backend} Backend */
@@ -120,12 +120,12 @@ class OpfsFolder {
     return navigator.storage.persisted();
   }
 
-  /** Removes the data files of killed tabs. */
+  /** Removes what killed tabs left: data files, and what Chromium writes beside a file while a stream to it is open, in `<file>.crswap`. */
   async collect() {
     const { entries } = await this.#manifest();
     const pointed = new Set([...entries.values()].map(({ file }) => file));
     const files = [];
-    for await (const file of this.directory.keys()) if (file.startsWith(DATA) && !pointed.has(file)) files.push(file);
+    for await (const file of this.directory.keys()) if (!SLOTS.includes(file) && !pointed.has(file)) files.push(file);
     for (const file of files) await this.#removeFile(file);
   }
 
@@ -174,6 +174,11 @@ class OpfsFolder {
     });
   }
 
+  /** @param {string} file or what is written beside it */
+  #lockOf(file) {
+    return `${this.lock}/${file.split('.')[0]}`;
+  }
+
   /**
    * Takes the lock of a data file.
    * @param {string} file
@@ -185,7 +190,7 @@ class OpfsFolder {
       /** @type {(value?: undefined) => void} */
       let end;
       const ended = new Promise((resolveEnd) => (end = resolveEnd));
-      const held = navigator.locks.request(`${this.lock}/${file}`, { mode }, () => {
+      const held = navigator.locks.request(this.#lockOf(file), { mode }, () => {
         resolve(async () => {
           end();
           await held;
@@ -201,7 +206,7 @@ class OpfsFolder {
    * @param {string} file
    */
   async #removeFile(file) {
-    await navigator.locks.request(`${this.lock}/${file}`, { ifAvailable: true }, async (lock) => {
+    await navigator.locks.request(this.#lockOf(file), { ifAvailable: true }, async (lock) => {
       if (!lock) return;
       try {
         await this.directory.removeEntry(file);
@@ -233,7 +238,7 @@ async function typed(name, cause) {
   if (cause.name !== 'QuotaExceededError')
     return new HalfspaceError('io', `${name}: ${cause.message}`, { field: 'name', value: name, cause });
   const { usage, quota } = await navigator.storage.estimate();
-  return new HalfspaceError('quota', `${name}: the browser gives this site ${quota} bytes, ${usage} are taken`, {
+  return new HalfspaceError('quota', `${name}: ${cause.message} The browser tells of ${usage} of ${quota} bytes.`, {
     field: 'storage',
     value: usage,
     limit: quota,
