@@ -67,7 +67,7 @@ class OpfsFolder {
     try {
       writer = await failing(name, async () => openWriter(await this.directory.getFileHandle(file, { create: true })));
     } catch (error) {
-      await release();
+      await this.#letGo(file, release).catch(() => {});
       throw error;
     }
     return {
@@ -146,7 +146,8 @@ class OpfsFolder {
     await writeManifest(this.directory, manifest);
     this.#used.clear();
     const pointed = new Set([...manifest.entries.values()].map(({ file }) => file));
-    for (const { file } of before) if (!pointed.has(file)) await this.#removeFile(file);
+    // The change is made. What cannot be removed is collected when the store is opened the next time.
+    for (const { file } of before) if (!pointed.has(file)) await this.#removeFile(file).catch(() => {});
     return result;
   }
 

@@ -88,7 +88,8 @@ export const actions = {
         same([result, loads], ['done', what === 'put' ? 'new' : 'none']);
         return { steps: plan.steps, ...found };
       }
-      same(result, 'io');
+      // Nothing but tidying up may have been left to do.
+      check(result === 'io' || (result === 'done' && loads !== 'old'), `step ${at}: ${result}, ${loads} loads`);
       found[loads]++;
     }
   },
@@ -105,11 +106,17 @@ export const actions = {
         same(await whatLoads(folder), 'new');
         return plan.steps;
       }
-      check(error.code === 'quota' && error.field === 'storage', `step ${at}: ${error.stack}`);
-      check(Number.isInteger(error.value) && error.limit > error.value, `usage ${error.value} of ${error.limit}`);
+      if (error instanceof Error) {
+        const { code, field, value, limit } = /** @type {any} */ (error);
+        check(code === 'quota' && field === 'storage' && Number.isInteger(value) && limit > value, `step ${at}: ${error.stack}`);
+        // The last steps may fail when the pointers are written already.
+        if (equalBytes(await contentOf(store, 'a'), OLD)) same(await dataFiles(folder), 2, `step ${at}: data files`);
+        else check(equalBytes(await contentOf(store, 'a'), NEW), `step ${at}: the new content`);
+      } else {
+        check(equalBytes(await contentOf(store, 'a'), NEW), `step ${at}: done`);
+      }
       await store.put('a', NEW);
       check(equalBytes(await contentOf(store, 'a'), NEW), 'the same store goes on');
-      same(await dataFiles(folder), 2, 'data files');
     }
   },
 
