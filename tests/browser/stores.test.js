@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
@@ -69,6 +70,16 @@ async function newPage(browser) {
   await page.goto(url);
   await page.waitForFunction(() => 'actions' in globalThis);
   return page;
+}
+
+/** @param {import('puppeteer-core').Browser} browser @param {string} profile */
+async function kill(browser, profile) {
+  const process_ = /** @type {import('node:child_process').ChildProcess} */ (browser.process());
+  const dead = once(process_, 'exit');
+  process_.kill('SIGKILL');
+  await dead;
+  // Puppeteer then puts the profile's preferences back.
+  while ((await readdir(profile)).some((file) => file.endsWith('.puppeteer'))) await setTimeout(20);
 }
 
 /**
@@ -188,9 +199,7 @@ for (const [label, launchOptions] of Object.entries(BROWSERS)) {
           const before_ = i === 0 ? 'old' : 'new';
           await call(tab, place, 'prepare', `crash-${place}`, before_);
           await call(tab, place, 'putHalf', `crash-${place}`, 10_000);
-          const dead = once(/** @type {import('node:child_process').ChildProcess} */ (browser.process()), 'exit');
-          browser.process()?.kill('SIGKILL');
-          await dead;
+          await kill(browser, profile);
           browser = await launch(profile);
           const again = await newPage(browser);
           assert.equal(await call(again, place, 'whatLoads', `crash-${place}`), before_);

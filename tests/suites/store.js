@@ -354,10 +354,12 @@ export const storeSuite = {
     /** @type {() => void} */
     let go = () => {};
     const gate = new Promise((resolve) => (go = () => resolve(undefined)));
-    const first = store.put(
-      'c',
-      inPieces(OLD.subarray(0, 50_000), (index) => index === 4 && gate),
-    );
+    /** @type {Promise<unknown>} */
+    let first = Promise.resolve();
+    await new Promise((resolve) => {
+      const waiting = inPieces(OLD.subarray(0, 50_000), (index) => index === 4 && (resolve(undefined), gate));
+      first = store.put('c', waiting);
+    });
     const together = await rejects(store.put('d', inPieces(OLD)), 'quota', 'maxBytes');
     same(together.limit, 80_000);
     go();

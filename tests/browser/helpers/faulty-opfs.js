@@ -23,20 +23,29 @@ export function faultyDirectory(directory, plan) {
 function faultyFile(file, plan) {
   const handle = { getFile: async () => (plan.alive(), file.getFile()) };
   if ('createSyncAccessHandle' in file)
-    return { ...handle, createSyncAccessHandle: () => plan.step(async () => faultyAccess(await file.createSyncAccessHandle(), plan)) };
+    return {
+      ...handle,
+      createSyncAccessHandle: () => plan.step(async () => faultyAccess(file, await file.createSyncAccessHandle(), plan)),
+    };
   return { ...handle, createWritable: () => plan.step(async () => faultyStream(await file.createWritable(), plan)) };
 }
 
-/** @param {any} access @param {import('../../suites/faults.js').FaultPlan} plan */
-function faultyAccess(access, plan) {
+/** @param {any} file @param {any} access @param {import('../../suites/faults.js').FaultPlan} plan */
+function faultyAccess(file, access, plan) {
+  let flushed = true;
   const close = () => access.close();
   const lose = () => {
     access.truncate(access.getSize() >> 1);
     access.close();
   };
-  plan.atDeath(access, close);
+  const loseClosed = async () => {
+    access = await file.createSyncAccessHandle();
+    lose();
+  };
+  plan.atDeath(file, close);
   const write = (/** @type {Uint8Array} */ bytes, /** @type {any} */ options) => {
-    plan.atDeath(access, lose);
+    flushed = false;
+    plan.atDeath(file, lose);
     return access.write(bytes, options);
   };
   return {
@@ -49,12 +58,13 @@ function faultyAccess(access, plan) {
     flush: () =>
       plan.step(() => {
         access.flush();
-        plan.atDeath(access, close);
+        flushed = true;
+        plan.atDeath(file, close);
       }),
     close: () =>
       plan.step(() => {
         access.close();
-        plan.atDeath(access, undefined);
+        plan.atDeath(file, flushed ? undefined : loseClosed);
       }),
   };
 }
