@@ -4,7 +4,14 @@ import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 
 import { badArgument, HalfspaceError } from '../errors.js';
 
+/** Several times as fast, where there is one: Node.js, Deno, Bun. */
+const native = globalThis.process?.getBuiltinModule?.('node:crypto');
+
 export function createSha256() {
+  if (native) {
+    const hash = native.createHash('sha256');
+    return { update: (/** @type {Uint8Array} */ bytes) => void hash.update(bytes), hex: () => hash.digest('hex') };
+  }
   const hash = sha256.create();
   return {
     /** @param {Uint8Array} bytes */
