@@ -1,4 +1,7 @@
-/** Files of the origin private file system: written anew from the start, by whichever way this page or worker has. */
+/**
+ * Files of the origin private file system, written anew from the start: with a synchronous access handle in dedicated workers, which flushes
+ * to the disk; elsewhere with a stream, whose content the browser puts in place when it is closed.
+ */
 /**
  * @typedef {object} FileWriter
  * @property {(bytes: Uint8Array) => Promise<void>} write appends
@@ -23,7 +26,6 @@ const BUSY_PAUSE_MS = 20;
 export async function openWriter(handle) {
   for (let tries = 1; ; tries++) {
     try {
-      // Dedicated workers only.
       if ('createSyncAccessHandle' in handle)
         return syncWriter(await /** @type {{createSyncAccessHandle: () => Promise<SyncAccessHandle>}} */ (handle).createSyncAccessHandle());
       return streamWriter(await handle.createWritable());

@@ -123,10 +123,10 @@ class CachedModel {
     const strong = etag && !etag.startsWith('W/') ? etag : null;
     const known = record?.size === size && record.partBytes === partBytes;
     if (known && isSame(record, strong, this.expected)) return record;
-    await this.#forget();
     const limit = Math.min(store.maxBytes - RECORD_BYTES, (MAX_ENTRIES - 1) * partBytes);
     if (size > limit)
       throw new HalfspaceError('quota', `${url} has ${size} bytes, the store takes ${limit}`, { field: 'maxBytes', value: size, limit });
+    await this.#forget();
     const version = { format: FORMAT, url, size, etag: strong, partBytes, id: crypto.randomUUID().slice(0, 8) };
     await this.#putRecord(version);
     return version;
@@ -283,7 +283,7 @@ async function alone({ name, store, signal }, run) {
   const { locks } = globalThis.navigator ?? {};
   if (locks) {
     const options = signal ? { signal } : {};
-    return locks.request(`halfspace/${name}`, options, run).catch((error) => {
+    return locks.request(`halfspace-fetch/${name}`, options, run).catch((error) => {
       throwIfAborted(signal);
       throw error;
     });
