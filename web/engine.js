@@ -130,8 +130,8 @@ export class Engine {
   }
 
   /**
-   * Loads a GGUF file: a path (Node), a URL, a File, or bytes. On failure nothing stays allocated.
-   * @param {string | URL | Blob | Uint8Array | ArrayBuffer} source
+   * Loads a GGUF file: a path (Node), a URL, a File, bytes, or what a store opened, which is closed. On failure nothing stays allocated.
+   * @param {import('./sources.js').Source} source
    * @param {EngineOptions} [options]
    * @throws {HalfspaceError}
    */

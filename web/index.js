@@ -1,3 +1,6 @@
 /** Halfspace: long-context decoding on the CPU, in pages, Node.js and edge workers. */
 export { Engine, Prefix } from './engine.js';
 export { HalfspaceError } from './errors.js';
+export { openMemoryStore } from './stores/memory.js';
+export { openOpfsStore } from './stores/opfs.js';
+export { cachedModel } from './stores/weights.js';

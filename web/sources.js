@@ -15,6 +15,7 @@ const FILE_CHUNK_BYTES = 1 << 20;
  * @property {(offset: number, length: number, options?: {signal?: AbortSignal}) => AsyncIterable<Uint8Array>} stream the same in pieces,
  *   each valid until the next is asked for
  * @property {() => Promise<void>} close
+ * @property {string | null} [etag] of a URL, where the server tells one
  */
 
 /** @param {AbortSignal | undefined} signal */
@@ -22,13 +23,16 @@ export function throwIfAborted(signal) {
   if (signal?.aborted) throw new HalfspaceError('aborted', 'aborted by the caller', { cause: signal.reason });
 }
 
+/** @typedef {string | URL | Blob | Uint8Array | ArrayBuffer | ByteSource} Source what openSource() takes */
+
 /**
- * @param {string | URL | Blob | Uint8Array | ArrayBuffer} source
+ * @param {Source} source one that is open already is given back: whoever takes it in closes it
  * @param {{signal?: AbortSignal}} [options]
  * @returns {Promise<ByteSource>}
  */
 export async function openSource(source, { signal } = {}) {
   throwIfAborted(signal);
+  if (isByteSource(source)) return source;
   if (source instanceof ArrayBuffer) return blobSource(new Blob([source]), 'memory');
   if (source instanceof Uint8Array) return blobSource(new Blob([/** @type {BlobPart} */ (source)]), 'memory');
   if (source instanceof Blob) return blobSource(source, 'name' in source ? String(source.name) : 'blob');
@@ -38,6 +42,13 @@ export async function openSource(source, { signal } = {}) {
 }
 
 /**
+ * @param {unknown} source
+ * @returns {source is ByteSource}
+ */
+const isByteSource = (source) =>
+  typeof source === 'object' && source !== null && 'size' in source && 'read' in source && 'stream' in source && 'close' in source;
+
+/**
  * Adds `read` to a source that streams, and checks the range.
  * @param {string} name
  * @param {number} size
@@ -45,7 +56,7 @@ export async function openSource(source, { signal } = {}) {
  * @param {() => Promise<void>} [close]
  * @returns {ByteSource}
  */
-function fromStream(name, size, stream, close = async () => {}) {
+export function fromStream(name, size, stream, close = async () => {}) {
   /** @type {ByteSource['stream']} */
   async function* checked(offset, length, options = {}) {
     if (offset < 0 || length < 0 || offset + length > size) {
@@ -199,9 +210,10 @@ async function httpSource(url, openSignal) {
       await pause(RETRY_PAUSE_MS * 2 ** failures++, signal);
     }
   }
-  return fromStream(url, first.remote.size, stream, async () => {
+  const close = async () => {
     if (kept) await discard(kept);
-  });
+  };
+  return { ...fromStream(url, first.remote.size, stream, close), etag: first.remote.etag };
 }
 
 /**
