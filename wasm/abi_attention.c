@@ -195,6 +195,32 @@ int32_t abi_cache_row(const cache *c, int32_t head, int32_t position, int32_t wh
     return HS_OK;
 }
 
+/* For abi_record.c: the cache of one head, room for n more keys in each, and what all of them hold then. */
+EXPORT(hs_cache_kv)
+hs_kv *abi_cache_kv(cache *c, int32_t head) {
+    return &c->head[head].kv;
+}
+
+EXPORT(hs_cache_reserve)
+int32_t abi_cache_reserve(cache *c, int32_t n) {
+    int status = HS_OK;
+    for (int h = 0; h < c->heads && status == HS_OK; h++) status = hs_growing_reserve(&c->head[h], n);
+    return status;
+}
+
+/* On failure every head holds what it held. */
+EXPORT(hs_cache_lay_out)
+int32_t abi_cache_lay_out(cache *c, int32_t base, int32_t sealed, int32_t count) {
+    const hs_kv before = c->head[0].kv;
+    for (int h = 0; h < c->heads; h++) {
+        int status = hs_growing_lay_out(&c->head[h], base, sealed, count);
+        if (status == HS_OK) continue;
+        while (h-- > 0) hs_growing_lay_out(&c->head[h], before.base, before.sealed_to - before.sealed_from, before.count);
+        return status;
+    }
+    return HS_OK;
+}
+
 /* ---- attention/attention.h ---- */
 
 _Static_assert(sizeof(hs_attention_params) == 21 * 4, "web/attention-params.js lays out these words");
