@@ -31,14 +31,15 @@ const hs_kv *abi_kv_parent(const hs_kv *kv) {
     return kv->parent;
 }
 
-/* i32: positions before own index 0, keys, first sealed one, sealed ones; valid until the next call. */
+/* i32: positions before own index 0, keys, first sealed one, sealed ones, max_chunk; valid until the next call. */
 EXPORT(hs_kv_extent)
 const int32_t *abi_kv_extent(const hs_kv *kv) {
-    static int32_t words[4];
+    static int32_t words[5];
     words[0] = kv->base;
     words[1] = kv->count;
     words[2] = kv->sealed_from;
     words[3] = kv->sealed_to - kv->sealed_from;
+    words[4] = kv->max_chunk;
     return words;
 }
 
@@ -53,9 +54,11 @@ void abi_kv_value_norm_set(hs_kv *kv, float norm) {
     kv->v_norm = norm;
 }
 
+/* Of a cache of this shape; the shape is in range. */
 EXPORT(hs_record_bytes)
-uint32_t abi_record_bytes(const hs_kv *kv, int32_t sealed, int32_t keys) {
-    return (uint32_t)hs_record_bytes(kv, sealed, keys);
+uint32_t abi_record_bytes(int32_t head_dim, int32_t type, int32_t keys_only, int32_t sealed, int32_t keys) {
+    const hs_kv kv = {.head_dim = head_dim, .type = type, .keys_only = keys_only};
+    return (uint32_t)hs_record_bytes(&kv, sealed, keys);
 }
 
 EXPORT(hs_record_write)

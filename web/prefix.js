@@ -1,0 +1,44 @@
+/** A prefilled prompt that several generations may continue, and its snapshots. */
+import { HalfspaceError } from './errors.js';
+import { contextSubject } from './snapshot/context.js';
+import { snapshotStream } from './snapshot/writer.js';
+
+export class Prefix {
+  #freed = false;
+
+  /** @param {import('./context.js').Context} context @param {number} prefillMs */
+  constructor(context, prefillMs) {
+    this.context = context;
+    this.length = context.length;
+    this.prefillMs = prefillMs;
+    /** What it was resumed from, for `since`. @type {import('./snapshot/reader.js').SnapshotInfo | undefined} */
+    this.saved = undefined;
+  }
+
+  /** Ids of its tokens. */
+  get tokens() {
+    return this.context.ids;
+  }
+
+  /**
+   * Its caches as bytes, for Engine.resume(). It may be freed while the stream is read; a stream that is not read to its end
+   * has to be cancelled.
+   * @param {import('./snapshot/writer.js').SnapshotOptions} [options]
+   * @returns {ReadableStream<Uint8Array>}
+   * @throws {HalfspaceError}
+   */
+  snapshot(options) {
+    if (this.#freed) throw new HalfspaceError('closed', 'the prefix was freed', { field: 'prefix' });
+    return snapshotStream(contextSubject(this.context), options);
+  }
+
+  /** Gives the memory back, once generations that use it have ended. */
+  free() {
+    if (!this.#freed) this.context.release();
+    this.#freed = true;
+  }
+
+  get freed() {
+    return this.#freed;
+  }
+}

@@ -1,0 +1,66 @@
+/** Where records lie inside the core while they are written, checked and read. */
+import { HEAD_BYTES } from './format.js';
+
+/** A head, and its checksum behind. */
+const SMALL_BYTES = 64;
+const KV_TYPES = { q8: 0, f32: 1 };
+
+export class Staging {
+  #small;
+  #payload = 0;
+  #room = 0;
+
+  /** @param {import('../wasm-loader.js').Wasm} wasm */
+  constructor(wasm) {
+    this.wasm = wasm;
+    this.#small = wasm.alloc(SMALL_BYTES, 'snapshot');
+  }
+
+  /** @param {number} bytes @returns {number} pointer to room for a payload; its content is lost when it has to grow */
+  reserve(bytes) {
+    if (bytes > this.#room) {
+      this.wasm.exports.hs_free(this.#payload);
+      this.#payload = this.#room = 0;
+      this.#payload = this.wasm.alloc(bytes, 'snapshot');
+      this.#room = bytes;
+    }
+    return this.#payload;
+  }
+
+  /** A view of the payload, good until memory is allocated. @param {number} bytes */
+  payload(bytes) {
+    return this.wasm.bytes(this.#payload, bytes);
+  }
+
+  /** XXH64 of a payload. @param {number} bytes */
+  payloadChecksum(bytes) {
+    return this.#checksum(this.#payload, bytes);
+  }
+
+  /** XXH64 of up to HEAD_BYTES bytes. @param {Uint8Array} bytes */
+  checksum(bytes) {
+    this.wasm.bytes(this.#small, bytes.length).set(bytes);
+    return this.#checksum(this.#small, bytes.length);
+  }
+
+  /** @param {number} pointer @param {number} bytes */
+  #checksum(pointer, bytes) {
+    this.wasm.exports.hs_checksum(pointer, bytes, this.#small + HEAD_BYTES);
+    return new DataView(this.wasm.memory.buffer).getBigUint64(this.#small + HEAD_BYTES, true);
+  }
+
+  /**
+   * Bytes of a chunk record's payload.
+   * @param {Pick<import('./format.js').Header, 'shape' | 'kv'>} header
+   * @param {{sealed: boolean, keys: number}} span
+   */
+  bytesOf({ shape, kv }, { sealed, keys }) {
+    return this.wasm.exports.hs_record_bytes(shape.headDim, KV_TYPES[kv], 0, sealed ? 1 : 0, keys) >>> 0;
+  }
+
+  free() {
+    this.wasm.exports.hs_free(this.#payload);
+    this.wasm.exports.hs_free(this.#small);
+    this.#payload = this.#small = this.#room = 0;
+  }
+}
