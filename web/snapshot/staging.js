@@ -1,4 +1,5 @@
 /** Where records lie inside the core while they are written, checked and read. */
+import { HalfspaceError } from '../errors.js';
 import { HEAD_BYTES } from './format.js';
 
 /** A head, and its checksum behind. */
@@ -18,6 +19,7 @@ export class Staging {
 
   /** @param {number} bytes @returns {number} pointer to room for a payload; its content is lost when it has to grow */
   reserve(bytes) {
+    this.#open();
     if (bytes > this.#room) {
       this.wasm.exports.hs_free(this.#payload);
       this.#payload = this.#room = 0;
@@ -29,6 +31,7 @@ export class Staging {
 
   /** A view of the payload, good until memory is allocated. @param {number} bytes */
   payload(bytes) {
+    this.#open();
     return this.wasm.bytes(this.#payload, bytes);
   }
 
@@ -39,6 +42,7 @@ export class Staging {
 
   /** XXH64 of up to HEAD_BYTES bytes. @param {Uint8Array} bytes */
   checksum(bytes) {
+    this.#open();
     this.wasm.bytes(this.#small, bytes.length).set(bytes);
     return this.#checksum(this.#small, bytes.length);
   }
@@ -56,6 +60,11 @@ export class Staging {
    */
   bytesOf({ shape, kv }, { sealed, keys }) {
     return this.wasm.exports.hs_record_bytes(shape.headDim, KV_TYPES[kv], 0, sealed ? 1 : 0, keys) >>> 0;
+  }
+
+  /** An abort frees it between two steps of what uses it. */
+  #open() {
+    if (this.#small === 0) throw new HalfspaceError('closed', 'the snapshot was ended', { field: 'snapshot' });
   }
 
   free() {
