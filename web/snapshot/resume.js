@@ -62,6 +62,21 @@ class Opened {
 
 /**
  * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {SnapshotSource} source
+ * @param {AbortSignal} [signal]
+ */
+export async function readHeader(wasm, source, signal) {
+  const { size, pieces } = await openPieces(source, signal);
+  const opened = new Opened(wasm, size, pieces, () => {});
+  try {
+    return await opened.header();
+  } finally {
+    await opened.close();
+  }
+}
+
+/**
+ * @param {import('../wasm-loader.js').Wasm} wasm
  * @param {SnapshotSource | SnapshotSource[]} source one snapshot, or it and those that add to it, in order
  * @param {(headers: import('./format.js').Header[]) => import('./reader.js').Sink} sinkOf what takes their chunks
  * @param {ReadOptions} [options]
