@@ -7,11 +7,11 @@ import { test } from 'node:test';
 
 import { relaxedSimd } from 'wasm-feature-detect';
 
-import { Context } from '../../web/context.js';
-import { ChunkError, Engine, HalfspaceError, inspectSnapshot, verifySnapshot } from '../../web/index.js';
+import { ChunkError, Engine, inspectSnapshot, verifySnapshot } from '../../web/index.js';
 import { TYPES } from '../../web/snapshot/format.js';
 import { serveBytes } from './helpers/byte-server.js';
 import { failure } from './helpers/failure.js';
+import { logitsOf } from './helpers/logits.js';
 import { randomModel } from './helpers/random-model.js';
 import { bytesOf, inPieces, putTogether, takeApart, withHeader } from './helpers/snapshot-edit.js';
 
@@ -26,23 +26,8 @@ const ids = (n, seed = 0) => Array.from({ length: n }, (_, i) => 3 + ((i * 7919 
 /** Attention that looks into leaves, in contexts this short. */
 const FAST = /** @type {const} */ ({ denseBelow: 0, denseAbove: 1, theta: 0.01 });
 
-/**
- * Logits of a token after a prefix, as bits.
- * @param {Engine} engine
- * @param {import('../../web/index.js').Prefix} prefix
- * @param {import('../../web/engine.js').Attention} [attention]
- */
-async function logitsAfter(engine, prefix, attention = FAST) {
-  const context = new Context(engine.wasm, engine.model, engine.config, { capacity: 2, kv: engine.kv, parent: prefix.context });
-  try {
-    context.setAttention(attention);
-    await context.prefill([5], { logits: 'none' });
-    context.decode(9);
-    return Buffer.from(context.logits().slice().buffer).toString('hex');
-  } finally {
-    context.release();
-  }
-}
+/** @param {Engine} engine @param {import('../../web/index.js').Prefix} prefix @param {import('../../web/engine.js').Attention} [attention] */
+const logitsAfter = (engine, prefix, attention = FAST) => logitsOf(engine, prefix, attention);
 
 /** Prefixes of which each continues the one before. @param {Engine} engine @param {number} first tokens of the first */
 async function chain(engine, first) {
@@ -187,7 +172,7 @@ test('another model, KV type, RoPE, version, or base is named', async () => {
   for (const [file, options, field, value, limit] of cases) {
     const other = await Engine.load(file, options);
     const { memoryBytes } = other.info;
-    /** @type {HalfspaceError} */
+    /** @type {any} */
     const error = await other.resume(bytes).then(assert.fail, (e) => e);
     assert.ok(failure('bad-argument', field, value)(error), `${field}: ${error}`);
     if (limit !== undefined) assert.equal(error.limit, limit);

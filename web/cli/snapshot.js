@@ -40,16 +40,19 @@ async function writeWhole(path, stream) {
   try {
     const file = await open(part, 'w');
     try {
-      for await (const piece of stream) await file.writeFile(piece);
-      await file.sync();
-    } finally {
-      await file.close();
+      try {
+        for await (const piece of stream) await file.writeFile(piece);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(part, path);
+    } catch (error) {
+      await rm(part);
+      throw error;
     }
-    await rename(part, path);
     if (process.platform !== 'win32') await syncFolder(dirname(path));
   } catch (cause) {
-    await stream.cancel().catch(() => {});
-    await rm(part, { force: true });
     if (cause instanceof HalfspaceError) throw cause;
     throw new HalfspaceError('io', `cannot write ${path}: ${/** @type {Error} */ (cause).message}`, { field: 'out', value: path, cause });
   }
