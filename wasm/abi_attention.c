@@ -108,6 +108,22 @@ int32_t abi_index_costs_set(float leaf, float screen, float refine_q8, float ref
     return hs_index_costs_set((hs_index_costs){.leaf = leaf, .screen = screen, .refine_q8 = refine_q8, .refine_f32 = refine_f32});
 }
 
+/* For abi_record.c, as those of caches below. */
+EXPORT(hs_index_kv)
+hs_kv *abi_index_kv(hs_index *index) {
+    return hs_index_kv(index);
+}
+
+EXPORT(hs_index_reserve)
+int32_t abi_index_reserve(hs_index *index, int32_t n) {
+    return hs_index_reserve(index, n);
+}
+
+EXPORT(hs_index_lay_out)
+int32_t abi_index_lay_out(hs_index *index, int32_t base, int32_t sealed, int32_t count) {
+    return hs_index_lay_out(index, base, sealed, count);
+}
+
 /* ---- caches of several KV heads ---- */
 
 /* Every head holds the same positions. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { attend, ChunkError, KvCache, verifySnapshot } from '../../web/attention.js';
+import { attend, ChunkError, HsrIndex, KvCache, verifySnapshot } from '../../web/attention.js';
 import { TYPES } from '../../web/snapshot/format.js';
 import { bruteAttention, softmax } from './helpers/brute-attention.js';
 import { failure } from './helpers/failure.js';
@@ -297,6 +297,42 @@ test('a cache of another shape, one that is not empty or changes meanwhile, is n
     failure('bad-argument', 'piece'),
   );
 });
+
+for (const type of /** @type {const} */ (['q8', 'f32'])) {
+  test(`${type}: an index is a stream as well, and reports what has arrived`, async () => {
+    const index = await HsrIndex.create({ headDim: D, type, keys: clustered(6, 4000, D) });
+    index.remove(16, 1100);
+    index.remove(2000, 2040);
+    const bytes = await bytesOf(index.readable());
+    const copy = await HsrIndex.create({ headDim: D, type });
+    const query = gaussian(8, D);
+    const writer = copy.writable().getWriter();
+    const lengths = new Set();
+    for (const piece of byRecord(bytes)) {
+      await writer.write(piece);
+      lengths.add(copy.length);
+      const wanted = index.report(query, 2);
+      const seen = wanted.positions.filter((position) => position < copy.length);
+      assert.deepEqual([...copy.report(query, 2).positions], [...seen]);
+    }
+    await writer.close();
+    assert.ok(lengths.size > 5, `${lengths.size} states`);
+    for (const strategy of /** @type {const} */ (['auto', 'brute', 'screen', 'tree'])) {
+      const [found, expected] = [copy, index].map((each) => each.top(query, 50, { strategy }));
+      assert.deepEqual([found.positions, found.products], [expected.positions, expected.products]);
+    }
+    const since = copy.saved;
+    for (const each of [index, copy]) each.append(gaussian(3, 300 * D));
+    assert.deepEqual([copy.length, copy.size, copy.key(4100)], [index.length, index.size, index.key(4100)]);
+    const added = await bytesOf(index.readable({ since }));
+    assert.ok(added.length < bytes.length / 2);
+    const third = await HsrIndex.create({ headDim: D, type });
+    for (const file of [bytes, added]) await inPieces(file, 7000).pipeTo(third.writable());
+    assert.deepEqual(third.top(query, 50).products, index.top(query, 50).products);
+    const cache = await KvCache.create({ headDim: D, type });
+    await assert.rejects(inPieces(bytes, 7000).pipeTo(cache.writable()), failure('bad-argument', 'kind', 'index'));
+  });
+}
 
 test('queries are a stream too', async () => {
   const cache = await filled(800);

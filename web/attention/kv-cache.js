@@ -2,19 +2,17 @@
 import { checkInteger } from '../checks.js';
 import { badArgument } from '../errors.js';
 import { coreOf } from './core.js';
-import { checkShape, GrowingHandle } from './handle.js';
+import { attendStreamOf } from './attend-stream.js';
+import { checkShape } from './handle.js';
 import { vectorsOf } from './rows.js';
-import { attendStreamOf, readableOf, writableOf } from './streams.js';
+import { StreamedHandle } from './streamed.js';
 
 const MAX_HEADS = 256;
 
 /** @typedef {import('./rows.js').Rows} Rows */
 
 /** Keys and values in the order they came, at positions 0, 1, ... of every KV head. It grows as they come. */
-export class KvCache extends GrowingHandle {
-  /** @type {{revision: number, info: import('../snapshot/reader.js').SnapshotInfo} | undefined} */
-  #saved;
-
+export class KvCache extends StreamedHandle {
   /**
    * Use KvCache.create().
    * @param {import('./core.js').Core} core
@@ -23,11 +21,12 @@ export class KvCache extends GrowingHandle {
   constructor(core, shape) {
     const { headDim, type, maxChunk, typeCode } = checkShape(shape);
     const kvHeads = checkInteger('kvHeads', shape.kvHeads ?? 1, 1, MAX_HEADS);
-    super(core, 'cache', () => core.exports.hs_cache_create(kvHeads, headDim, typeCode, maxChunk));
+    super(core, 'cache', { kind: 'cache', headDim, kvHeads, type, maxChunk }, () =>
+      core.exports.hs_cache_create(kvHeads, headDim, typeCode, maxChunk),
+    );
     this.headDim = headDim;
     this.kvHeads = kvHeads;
     this.type = type;
-    this.maxChunk = maxChunk;
     /** Bytes that a position takes in a long cache, key and value of every KV head and the index together. */
     this.bytesPerKey = kvHeads * core.exports.hs_bytes_per_key(headDim, typeCode, maxChunk, 0);
   }
@@ -83,37 +82,6 @@ export class KvCache extends GrowingHandle {
    */
   value(position, kvHead = 0) {
     return this.#row(1, position, kvHead);
-  }
-
-  /** The snapshot that holds what the cache holds: the last one that was written or read, while nothing has changed since. */
-  get saved() {
-    return this.#saved?.revision === this.revision ? this.#saved.info : undefined;
-  }
-
-  /** @param {import('../snapshot/reader.js').SnapshotInfo} info */
-  noteSaved(info) {
-    this.#saved = { revision: this.revision, info };
-  }
-
-  /**
-   * The cache as a stream of chunk records (web/snapshot/FORMAT.md). It must not change before the stream has ended.
-   * @param {import('../snapshot/writer.js').SnapshotOptions} [options] since: only what changed since that snapshot
-   * @returns {ReadableStream<Uint8Array>}
-   */
-  readable(options = {}) {
-    return readableOf(this, options);
-  }
-
-  /**
-   * Takes the bytes of a snapshot, of a cache of this shape, in pieces of any length: into an empty cache, or, where it was
-   * taken `since` another, into one that holds that. Queries are answered on the positions that have arrived in all KV heads.
-   * What is damaged, missing or out of order is refused by a ChunkError, and what was verified before stays; so it does when
-   * the stream is aborted.
-   * @param {{signal?: AbortSignal}} [options]
-   * @returns {WritableStream<Uint8Array>}
-   */
-  writable(options = {}) {
-    return writableOf(this, options);
   }
 
   /**

@@ -1,4 +1,4 @@
-/** Caches as streams of chunk records, and attention as a stream of queries. */
+/** Caches and indexes as streams of chunk records. */
 import { badArgument, HalfspaceError } from '../errors.js';
 import { extentOf } from '../snapshot/context.js';
 import { INDEX, placeKey, placesOf } from '../snapshot/format.js';
@@ -6,21 +6,20 @@ import { SnapshotReader } from '../snapshot/reader.js';
 import { Staging } from '../snapshot/staging.js';
 import { snapshotStream } from '../snapshot/writer.js';
 import { throwIfAborted } from '../sources.js';
-import { attend } from './attend.js';
 
 /**
- * @typedef {import('./kv-cache.js').KvCache} KvCache
+ * @typedef {import('./streamed.js').StreamedHandle} StreamedHandle
  * @typedef {import('../snapshot/format.js').Header} Header
  * @typedef {import('../snapshot/format.js').Place} Place
  * @typedef {import('../snapshot/reader.js').SnapshotInfo} SnapshotInfo
  */
 
-/** @param {KvCache} cache @param {number} head */
-const kvOf = (cache, head) => cache.core.exports.hs_cache_kv(cache.pointer, head) >>> 0;
+/** @param {StreamedHandle} cache @param {number} head */
+const kvOf = (cache, head) => cache.call('kv', head) >>> 0;
 
-/** What a snapshot of a cache must say to be its own. @param {KvCache} cache */
-const settingsOf = ({ type, kvHeads, headDim, maxChunk }) => ({
-  kind: /** @type {const} */ ('cache'),
+/** What a snapshot of a cache must say to be its own. @param {StreamedHandle} cache */
+const settingsOf = ({ layout: { kind, type, kvHeads, headDim, maxChunk } }) => ({
+  kind,
   model: null,
   kv: type,
   shape: { layers: 1, kvHeads, headDim },
@@ -37,13 +36,13 @@ const flatten = (settings, path = '') =>
     ),
   );
 
-/** @param {KvCache} cache @param {number} revision what it was when a stream began */
+/** @param {StreamedHandle} cache @param {number} revision what it was when a stream began */
 function checkUnchanged(cache, revision) {
   if (cache.revision !== revision) throw badArgument('cache', 'must not change while a stream reads or fills it', cache.revision, revision);
 }
 
 /**
- * @param {KvCache} cache
+ * @param {StreamedHandle} cache
  * @param {import('../snapshot/writer.js').SnapshotOptions} options
  */
 export function readableOf(cache, { onInfo, ...options }) {
@@ -58,7 +57,7 @@ export function readableOf(cache, { onInfo, ...options }) {
       tokens: cache.length,
       dropped: base,
       layout: [[[sealed, count]]],
-      valueNorms: Array.from({ length: cache.kvHeads }, (_, head) => wasm.exports.hs_kv_value_norm(kvOf(cache, head))),
+      valueNorms: Array.from({ length: cache.layout.kvHeads }, (_, head) => wasm.exports.hs_kv_value_norm(kvOf(cache, head))),
     },
     kv: ({ kvHead }) => kvOf(cache, kvHead),
     check: () => checkUnchanged(cache, revision),
@@ -90,7 +89,7 @@ class CacheSink {
   /** Keys of the snapshot that the cache holds: whole spans of all heads. */
   #shown = 0;
 
-  /** @param {KvCache} cache */
+  /** @param {StreamedHandle} cache */
   constructor(cache) {
     this.cache = cache;
     this.revision = cache.revision;
@@ -105,7 +104,7 @@ class CacheSink {
       if (given[name] !== own) throw badArgument(name, `of the snapshot is ${given[name]}, of the cache ${own}`, given[name], own);
     if (header.base === null && cache.length > 0) throw badArgument('cache', 'must be empty', cache.length, 0);
     const more = header.layout[0][0][1] - extentOf(cache.core.wasm, kvOf(cache, 0)).count;
-    cache.track(() => cache.core.wasm.check(cache.core.exports.hs_cache_reserve(cache.pointer, Math.max(0, more)), 'tokens'));
+    cache.track(() => cache.core.wasm.check(cache.call('reserve', Math.max(0, more)), 'tokens'));
     header.valueNorms.forEach((norm, head) => cache.core.exports.hs_kv_value_norm_set(kvOf(cache, head), norm));
     this.#header = header;
     this.#show(heldFirst(header, held));
@@ -119,7 +118,7 @@ class CacheSink {
     const { sealed, first, keys, kvHead } = place;
     cache.core.wasm.check(cache.core.exports.hs_record_read(kv, sealed ? 1 : 0, first, keys, 0, pointer), 'content');
     // Keys that were shown before may be other ones now, or removed.
-    if (kvHead === cache.kvHeads - 1 || first < this.#shown) this.#show(kvHead === cache.kvHeads - 1 ? first + keys : 0);
+    if (kvHead === cache.layout.kvHeads - 1 || first < this.#shown) this.#show(kvHead === cache.layout.kvHeads - 1 ? first + keys : 0);
   }
 
   end() {
@@ -134,13 +133,13 @@ class CacheSink {
     this.#shown = Math.max(this.#shown, count);
     const sealed = Math.min(layout[0][0][0], Math.max(0, this.#shown - INDEX.sink));
     const base = this.#shown > 0 ? dropped : 0;
-    cache.track(() => cache.core.wasm.check(cache.core.exports.hs_cache_lay_out(cache.pointer, base, sealed, this.#shown), 'layout'));
+    cache.track(() => cache.core.wasm.check(cache.call('lay_out', base, sealed, this.#shown), 'layout'));
     this.revision = cache.changed();
   }
 }
 
 /**
- * @param {KvCache} cache
+ * @param {StreamedHandle} cache
  * @param {{signal?: AbortSignal}} options
  * @returns {WritableStream<Uint8Array>}
  */
@@ -182,28 +181,5 @@ export function writableOf(cache, { signal }) {
   });
 }
 
-/**
- * @param {KvCache} cache
- * @param {import('./attend.js').AttendOptions & {signal?: AbortSignal}} options
- * @returns {TransformStream<import('./rows.js').Rows, import('./attend.js').Attended>}
- */
-export function attendStreamOf(cache, { signal, ...options }) {
-  throwIfAborted(signal);
-  /** @type {() => void} */
-  let stop;
-  return new TransformStream({
-    start(controller) {
-      stop = () => controller.error(aborted(signal));
-      signal?.addEventListener('abort', stop);
-    },
-    transform(queries, controller) {
-      controller.enqueue(attend(cache, queries, options));
-    },
-    flush() {
-      signal?.removeEventListener('abort', stop);
-    },
-  });
-}
-
 /** @param {AbortSignal | undefined} signal */
-const aborted = (signal) => new HalfspaceError('aborted', 'aborted by the caller', { cause: signal?.reason });
+export const aborted = (signal) => new HalfspaceError('aborted', 'aborted by the caller', { cause: signal?.reason });

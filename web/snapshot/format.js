@@ -31,7 +31,7 @@ export const LIMITS = { headerBytes: 4 << 20, tokens: 2 ** 20, keys: 2 ** 24, la
  *   the file; length: bytes of its payload, whose checksum follows
  *
  * @typedef {object} Header
- * @property {'context' | 'cache'} kind of a model's context, or of a cache by itself
+ * @property {'context' | 'cache' | 'index'} kind of a model's context, of a cache by itself, or of keys alone
  * @property {string | null} base hash of the snapshot that this one adds to
  * @property {string | null} model fingerprint: SHA-256 of the GGUF file's bytes before its tensors, in hex
  * @property {'q8' | 'f32'} kv
@@ -133,7 +133,7 @@ function hash(field, value) {
 function checkLayout({ kind, tokens, dropped, layout, shape: { layers, kvHeads }, valueNorms }) {
   if (!(Array.isArray(layout) && layout.length === layers)) throw bad('layout', 'must have an entry per layer', layout?.length, layers);
   for (const parts of layout) {
-    const most = kind === 'cache' ? 1 : LIMITS.parts;
+    const most = kind === 'context' ? LIMITS.parts : 1;
     if (!(Array.isArray(parts) && parts.length >= 1 && parts.length <= most))
       throw bad('layout', `must have 1 to ${most} parts`, parts?.length, most);
     let held = 0;
@@ -170,18 +170,18 @@ export function decodeHeader(bytes) {
     });
   }
   const { kind, base, model, kv, tokens, dropped, shape, index, rope } = header ?? {};
-  oneOf('kind', kind, ['context', 'cache']);
+  oneOf('kind', kind, ['context', 'cache', 'index']);
   hash('base', base);
   hash('model', model);
   oneOf('kv', kv, ['q8', 'f32']);
-  integer('shape.layers', shape?.layers, 1, kind === 'cache' ? 1 : LIMITS.layers);
-  integer('shape.kvHeads', shape.kvHeads, 1, LIMITS.kvHeads);
+  integer('shape.layers', shape?.layers, 1, kind === 'context' ? LIMITS.layers : 1);
+  integer('shape.kvHeads', shape.kvHeads, 1, kind === 'index' ? 1 : LIMITS.kvHeads);
   if (integer('shape.headDim', shape.headDim, 16, LIMITS.headDim) % 8 !== 0)
     throw bad('shape.headDim', 'must be a multiple of 8', shape.headDim, 8);
   for (const [name, value] of Object.entries(INDEX)) oneOf(`index.${name}`, index?.[/** @type {keyof typeof INDEX} */ (name)], [value]);
   oneOf('index.maxChunk', index.maxChunk, CHUNKS);
-  integer('tokens', tokens, 0, kind === 'cache' ? 2 ** 31 - 1 : LIMITS.tokens);
-  integer('dropped', dropped, Math.max(0, tokens - LIMITS.keys), kind === 'cache' ? tokens : 0);
+  integer('tokens', tokens, 0, kind === 'context' ? LIMITS.tokens : 2 ** 31 - 1);
+  integer('dropped', dropped, Math.max(0, tokens - LIMITS.keys), kind === 'context' ? 0 : tokens);
   if (kind === 'context' && (typeof rope !== 'object' || rope === null || model === null))
     throw bad('rope', 'and model must be given', rope, 'object');
   checkLayout(header);

@@ -55,11 +55,11 @@ export class Staging {
 
   /**
    * Bytes of a chunk record's payload.
-   * @param {Pick<import('./format.js').Header, 'shape' | 'kv'>} header
+   * @param {Pick<import('./format.js').Header, 'kind' | 'shape' | 'kv'>} header
    * @param {{sealed: boolean, keys: number}} span
    */
-  bytesOf({ shape, kv }, { sealed, keys }) {
-    return this.wasm.exports.hs_record_bytes(shape.headDim, KV_TYPES[kv], 0, sealed ? 1 : 0, keys) >>> 0;
+  bytesOf({ kind, shape, kv }, { sealed, keys }) {
+    return this.wasm.exports.hs_record_bytes(shape.headDim, KV_TYPES[kv], kind === 'index' ? 1 : 0, sealed ? 1 : 0, keys) >>> 0;
   }
 
   /** An abort frees it between two steps of what uses it. */
