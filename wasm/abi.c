@@ -13,7 +13,7 @@
 #include "model/model.h"
 #include "self_test.h"
 
-enum { ABI_VERSION = 3 };
+enum { ABI_VERSION = 4 };
 
 EXPORT(hs_abi_version)
 int32_t abi_version(void) {

@@ -108,6 +108,22 @@ int32_t abi_index_costs_set(float leaf, float screen, float refine_q8, float ref
     return hs_index_costs_set((hs_index_costs){.leaf = leaf, .screen = screen, .refine_q8 = refine_q8, .refine_f32 = refine_f32});
 }
 
+/* For abi_record.c, as those of caches below. */
+EXPORT(hs_index_kv)
+hs_kv *abi_index_kv(hs_index *index) {
+    return hs_index_kv(index);
+}
+
+EXPORT(hs_index_reserve)
+int32_t abi_index_reserve(hs_index *index, int32_t n) {
+    return hs_index_reserve(index, n);
+}
+
+EXPORT(hs_index_lay_out)
+int32_t abi_index_lay_out(hs_index *index, int32_t base, int32_t sealed, int32_t count) {
+    return hs_index_lay_out(index, base, sealed, count);
+}
+
 /* ---- caches of several KV heads ---- */
 
 /* Every head holds the same positions. */
@@ -192,6 +208,32 @@ int32_t abi_cache_row(const cache *c, int32_t head, int32_t position, int32_t wh
     int i = hs_kv_find(kv, position);
     if (i < 0 || !hs_kv_is_live(kv, i)) return hs_error_set(HS_ERR_ARGUMENT, "no key is held at position", position, hs_kv_length(kv));
     (which == 0 ? hs_kv_key : hs_kv_value)(kv, i, out);
+    return HS_OK;
+}
+
+/* For abi_record.c: the cache of one head, room for n more keys in each, and what all of them hold then. */
+EXPORT(hs_cache_kv)
+hs_kv *abi_cache_kv(cache *c, int32_t head) {
+    return &c->head[head].kv;
+}
+
+EXPORT(hs_cache_reserve)
+int32_t abi_cache_reserve(cache *c, int32_t n) {
+    int status = HS_OK;
+    for (int h = 0; h < c->heads && status == HS_OK; h++) status = hs_growing_reserve(&c->head[h], n);
+    return status;
+}
+
+/* On failure every head holds what it held. */
+EXPORT(hs_cache_lay_out)
+int32_t abi_cache_lay_out(cache *c, int32_t base, int32_t sealed, int32_t count) {
+    const hs_kv before = c->head[0].kv;
+    for (int h = 0; h < c->heads; h++) {
+        int status = hs_growing_lay_out(&c->head[h], base, sealed, count);
+        if (status == HS_OK) continue;
+        while (h-- > 0) hs_growing_lay_out(&c->head[h], before.base, before.sealed_to - before.sealed_from, before.count);
+        return status;
+    }
     return HS_OK;
 }
 

@@ -3,4 +3,5 @@ export { attend, reluThreshold } from './attention/attend.js';
 export { HsrIndex } from './attention/hsr-index.js';
 export { KvCache } from './attention/kv-cache.js';
 export { PartitionTree } from './attention/partition-tree.js';
-export { HalfspaceError } from './errors.js';
+export { ChunkError, HalfspaceError } from './errors.js';
+export { inspectSnapshot, verifySnapshot } from './snapshot/inspect.js';

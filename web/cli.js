@@ -15,6 +15,7 @@ import { compare, generate } from './cli/generate.js';
 import { inspect, logits, perplexity, tokenize } from './cli/measure.js';
 import { pull } from './cli/pull.js';
 import { serve } from './cli/serve.js';
+import * as snapshots from './cli/snapshot.js';
 import { DEFAULTS } from './server/server.js';
 
 /** @param {string} text */
@@ -146,6 +147,35 @@ program
   .requiredOption('--text <text>', 'text')
   .option('--json', 'print one JSON object on the last line')
   .action(tokenize);
+
+const snapshot = program.command('snapshot').description('prefilled contexts as files: web/snapshot/FORMAT.md');
+
+modelCommand('save', 'read a text once and save the context', { parent: snapshot })
+  .requiredOption('--file <path>', 'text, cut to the context length')
+  .requiredOption('--out <path>', 'snapshot to write')
+  .option('--base <paths...>', 'snapshot that the text continues, and those that add to it: only what is new is saved')
+  .action(snapshots.save);
+
+modelCommand('load', 'resume a snapshot, and go on from there', { parent: snapshot })
+  .argument('<files...>', 'snapshot, and those that add to it')
+  .option('--prompt <text>', 'what comes next')
+  .option('--max-tokens <n>', 'tokens to generate after it', count, 32)
+  .addOption(attention())
+  .action(snapshots.load);
+
+snapshot
+  .command('inspect')
+  .description('what a snapshot says of itself')
+  .argument('<file>', 'path or URL')
+  .option('--json', 'print one JSON object on the last line')
+  .action(snapshots.inspect);
+
+snapshot
+  .command('verify')
+  .description('read a snapshot to its end and check every record')
+  .argument('<files...>', 'snapshot, and those that add to it')
+  .option('--json', 'print one JSON object on the last line')
+  .action(snapshots.verify);
 
 const bench = program.command('bench').description('speed, with the error beside; decode where no other is named');
 

@@ -27,6 +27,7 @@ const GEMMA3_LOCAL_THETA = 10_000;
  * @property {number} contextTrain tokens the model was trained for
  * @property {string} name
  * @property {ArrayBuffer} words
+ * @property {string} [fingerprint] of the file (web/gguf.js), where it was loaded from one
  */
 
 /**

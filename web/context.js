@@ -20,8 +20,10 @@ const WATCH_ROOM = 4096;
  */
 
 export class Context {
-  /** Handles that keep this context alive: its owner, and contexts that continue it. */
+  /** Handles that keep this context alive: its owner, contexts that continue it, and snapshots being written. */
   #users = 1;
+  /** Ids of its own tokens. @type {number[]} */
+  #ids = [];
 
   /**
    * @param {import('./wasm-loader.js').Wasm} wasm
@@ -31,6 +33,8 @@ export class Context {
    */
   constructor(wasm, model, config, { capacity, kv, parent }) {
     this.wasm = wasm;
+    this.config = config;
+    this.kv = kv;
     this.vocab = config.vocab;
     this.shape = { layers: config.nLayers, kvHeads: config.nKvHeads, group: config.nHeads / config.nKvHeads, headDim: config.headDim };
     this.parent = parent;
@@ -53,6 +57,16 @@ export class Context {
 
   get length() {
     return this.wasm.exports.hs_context_length(this.pointer);
+  }
+
+  /** Ids of all tokens, those of the contexts it continues included. @returns {number[]} */
+  get ids() {
+    return [...(this.parent?.ids ?? []), ...this.#ids];
+  }
+
+  /** Whose keys were restored: all of its tokens. @param {number[]} ids */
+  adopt(ids) {
+    this.#ids = ids;
   }
 
   retain() {
@@ -92,6 +106,7 @@ export class Context {
       new Int32Array(this.wasm.memory.buffer, this.tokens, part.length).set(part);
       const wanted = logits === 'all' ? 2 : logits === 'last' && last ? 1 : 0;
       this.wasm.check(this.wasm.parallel('hs_prefill', this.pointer, this.tokens, part.length, wanted), 'prompt');
+      this.#ids.push(...part);
       if (wanted > 0) copy = this.logits(wanted === 2 ? part.length : 1).slice();
       onBatch?.(at + part.length, ids.length);
     }
@@ -101,11 +116,14 @@ export class Context {
   /** @param {number} id */
   decode(id) {
     this.wasm.check(this.wasm.parallel('hs_decode', this.pointer, id), 'decode');
+    this.#ids.push(id);
   }
 
   /** @param {number} length tokens to keep */
   truncate(length) {
+    const before = this.length - this.#ids.length;
     this.wasm.check(this.wasm.exports.hs_context_truncate(this.pointer, length), 'truncate');
+    this.#ids.length = length - before;
   }
 
   /**

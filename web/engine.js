@@ -1,13 +1,15 @@
 /** A loaded model: generate, prefill, perplexity, logits, tokenize. */
 import { checkStop } from './answer-text.js';
 import { renderChat } from './chat.js';
-import { checkInteger } from './checks.js';
 import { modelConfig } from './config.js';
 import { Context, nextTurn } from './context.js';
 import { HalfspaceError } from './errors.js';
 import { runGeneration } from './generation.js';
 import { readGguf } from './gguf.js';
+import { Prefix } from './prefix.js';
 import { createSampler } from './sampler.js';
+import { checkFit, ContextSink } from './snapshot/context.js';
+import { readSnapshots } from './snapshot/resume.js';
 import { compareDistributions, logProbability } from './distributions.js';
 import { openSource, throwIfAborted } from './sources.js';
 import { createTokenizer } from './tokenizer.js';
@@ -66,46 +68,7 @@ import { loadWeights } from './weights.js';
  * @property {import('./attention-params.js').AttentionStats} attention of the decode steps
  */
 
-/** A prefilled prompt that several generations may continue. */
-export class Prefix {
-  #freed = false;
-
-  /** @param {Context} context @param {number[]} ids all tokens, from the first on @param {number} prefillMs */
-  constructor(context, ids, prefillMs) {
-    this.context = context;
-    this.ids = ids;
-    this.prefillMs = prefillMs;
-  }
-
-  get length() {
-    return this.ids.length;
-  }
-
-  /** Tokens that belong to the prefix this one continues. */
-  get inherited() {
-    return this.context.parent?.length ?? 0;
-  }
-
-  /**
-   * Keeps the first tokens.
-   * @param {number} length inherited..length
-   * @throws {HalfspaceError} bad-argument: out of range, or something continues this prefix
-   */
-  truncate(length) {
-    this.context.truncate(checkInteger('length', length, this.inherited, this.length));
-    this.ids = this.ids.slice(0, length);
-  }
-
-  /** Gives the memory back, once generations that use it have ended. */
-  free() {
-    if (!this.#freed) this.context.release();
-    this.#freed = true;
-  }
-
-  get freed() {
-    return this.#freed;
-  }
-}
+export { Prefix };
 
 export class Engine {
   #closed = false;
@@ -143,7 +106,7 @@ export class Engine {
     const bytes = await openSource(source, { signal });
     try {
       const file = await readGguf(bytes, { signal });
-      const config = modelConfig(file, options);
+      const config = { ...modelConfig(file, options), fingerprint: file.fingerprint };
       const wasm = await loadWasm(options, options.threads);
       try {
         return new Engine(wasm, await loadModel(wasm, config, file, bytes, options), config, file, options);
@@ -194,13 +157,15 @@ export class Engine {
   /**
    * Runs a prompt once, for several generations to continue.
    * @param {Prompt} prompt
-   * @param {{ctx?: number, attention?: Attention, signal?: AbortSignal, onPrefill?: (done: number, total: number) => void}} [options]
-   *   attention: default hsr, by Algorithm 2 of the paper; 'dense': exactly
+   * @param {{ctx?: number, attention?: Attention, prefix?: Prefix, signal?: AbortSignal, onPrefill?: (done: number, total: number) => void}} [options]
+   *   attention: default hsr, by Algorithm 2 of the paper; 'dense': exactly. prefix: the prompt comes after it; it stays as it
+   *   is, for others to continue
    */
-  async prefill(prompt, { ctx = this.ctx, attention = 'hsr', signal, onPrefill } = {}) {
-    const ids = this.#ids(prompt);
-    checkFits(ids.length, 0, ctx);
-    const context = this.#context(ids.length);
+  async prefill(prompt, { ctx = this.ctx, attention = 'hsr', prefix, signal, onPrefill } = {}) {
+    checkPrefix(prefix);
+    const ids = this.#ids(prompt, prefix !== undefined);
+    checkFits(ids.length, prefix?.length ?? 0, ctx);
+    const context = this.#context(ids.length, prefix?.context);
     const start = performance.now();
     try {
       context.setAttention(attention);
@@ -209,7 +174,40 @@ export class Engine {
       context.release();
       throw error;
     }
-    return new Prefix(context, ids, performance.now() - start);
+    return new Prefix(context, performance.now() - start);
+  }
+
+  /**
+   * A prefix from its snapshot (Prefix.snapshot()), bit by bit what it was.
+   * @param {import('./snapshot/resume.js').SnapshotSource | import('./snapshot/resume.js').SnapshotSource[]} source a path, a URL,
+   *   a File, bytes, a stream, what a store opens; or several: a snapshot and those that add to it, in order
+   * @param {import('./snapshot/resume.js').ReadOptions & {ctx?: number}} [options]
+   * @returns {Promise<Prefix>} its prefillMs: what resuming took
+   * @throws {HalfspaceError} bad-argument: another model, KV type or RoPE; bad-file; bad-chunk: damaged (ChunkError); aborted
+   */
+  async resume(source, { ctx = this.ctx, signal, onProgress } = {}) {
+    this.#open();
+    const start = performance.now();
+    /** @type {ContextSink | undefined} */
+    let sink;
+    const sinkOf = (/** @type {import('./snapshot/format.js').Header[]} */ headers) => {
+      for (const header of headers) checkFit(header, this.config, this.kv);
+      const last = headers[headers.length - 1];
+      checkFits(last.tokens, 0, ctx);
+      this.#open();
+      sink = new ContextSink(this.wasm, this.model, this.config, last);
+      return { chunk: sink.chunk.bind(sink) };
+    };
+    try {
+      const { info, tokens } = await readSnapshots(this.wasm, source, sinkOf, { signal, onProgress });
+      const context = /** @type {ContextSink} */ (sink).finish(tokens);
+      const prefix = new Prefix(context, performance.now() - start);
+      prefix.saved = info;
+      return prefix;
+    } catch (error) {
+      sink?.release();
+      throw error;
+    }
   }
 
   /**
@@ -224,7 +222,7 @@ export class Engine {
     if (!(Number.isInteger(maxTokens) && maxTokens >= 0))
       throw new HalfspaceError('bad-argument', 'maxTokens must be a count', { field: 'maxTokens', value: maxTokens, limit: 0 });
     checkStop(stop);
-    if (prefix?.freed) throw new HalfspaceError('closed', 'the prefix was freed', { field: 'prefix' });
+    checkPrefix(prefix);
     const ids = this.#ids(prompt, prefix !== undefined);
     const held = prefix?.ids ?? [];
     checkFits(ids.length, held.length, ctx);
@@ -234,12 +232,12 @@ export class Engine {
     let kept = false;
     try {
       const run = { held, prompt: ids, steps, sampler, check: () => this.#open() };
-      const { stats, tokens } = yield* runGeneration(context, this.tokenizer, run, options);
+      const stats = yield* runGeneration(context, this.tokenizer, run, options);
       onStats?.(stats);
       if (!onPrefix) return;
       if (options.watch) context.watch(null);
       kept = true;
-      onPrefix(new Prefix(context, tokens.slice(0, context.length), stats.prefillMs));
+      onPrefix(new Prefix(context, stats.prefillMs));
     } finally {
       if (!this.#closed && !kept) context.release();
     }
@@ -398,6 +396,11 @@ async function loadModel(wasm, config, file, bytes, { onProgress, signal }) {
   if (model === 0) throw new HalfspaceError('unsupported', `${config.name}: ${wasm.lastError()}`, { field: 'configuration' });
   await loadWeights(wasm, model, file, bytes, { onProgress, signal });
   return model;
+}
+
+/** @param {Prefix | undefined} prefix */
+function checkPrefix(prefix) {
+  if (prefix?.freed) throw new HalfspaceError('closed', 'the prefix was freed', { field: 'prefix' });
 }
 
 /** @param {number} ctx */

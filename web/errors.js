@@ -1,6 +1,6 @@
 /**
  * @typedef {'bad-argument' | 'bad-file' | 'unsupported' | 'out-of-memory' | 'context-full' | 'aborted' | 'io' | 'checksum'
- *   | 'closed' | 'no-simd' | 'quota' | 'not-found'} ErrorCode
+ *   | 'closed' | 'no-simd' | 'quota' | 'not-found' | 'bad-chunk'} ErrorCode
  */
 
 /** Every error Halfspace throws: a code to branch on, one readable line, and what exactly was wrong. */
@@ -18,6 +18,20 @@ export class HalfspaceError extends Error {
     this.field = field;
     this.value = value;
     this.limit = limit;
+  }
+}
+
+/** Of a snapshot that is damaged, or not in order: which record of the file, and where it starts. */
+export class ChunkError extends HalfspaceError {
+  /**
+   * @param {string} message
+   * @param {{chunk: number, offset: number, field: string, value?: unknown, limit?: unknown, cause?: unknown}} details chunk:
+   *   number of the record, the header's is 0; offset: of its first byte in the file; limit: what was expected
+   */
+  constructor(message, { chunk, offset, ...details }) {
+    super('bad-chunk', `snapshot, record ${chunk} at byte ${offset}: ${message}`, details);
+    this.chunk = chunk;
+    this.offset = offset;
   }
 }
 

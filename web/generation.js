@@ -14,8 +14,7 @@ import { throwIfAborted } from './sources.js';
  * @param {import('./sampler.js').Sampler} run.sampler
  * @param {() => void} run.check throws when the engine was closed meanwhile
  * @param {import('./engine.js').GenerateOptions} options
- * @returns {AsyncGenerator<import('./engine.js').Piece, {stats: import('./engine.js').GenerateStats, tokens: number[]}>} tokens:
- *   what the context holds, and those sampled beyond
+ * @returns {AsyncGenerator<import('./engine.js').Piece, import('./engine.js').GenerateStats>}
  */
 export async function* runGeneration(context, tokenizer, { held, prompt, steps, sampler, check }, options) {
   const { stop = [], signal, attention = 'hsr', watch = false } = options;
@@ -56,8 +55,7 @@ export async function* runGeneration(context, tokenizer, { held, prompt, steps, 
     logits.set(context.logits());
   }
   const promptTokens = held.length + prompt.length;
-  /** @type {import('./engine.js').GenerateStats} */
-  const stats = {
+  return {
     promptTokens,
     generatedTokens: tokens.length - promptTokens,
     finishReason: ended ? 'stop' : 'length',
@@ -66,5 +64,4 @@ export async function* runGeneration(context, tokenizer, { held, prompt, steps, 
     mode: typeof attention === 'string' ? attention : (attention.mode ?? 'hsr'),
     attention: attentionStats(addStatsWords(done, context.statsWords())),
   };
-  return { stats, tokens };
 }

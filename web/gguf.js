@@ -2,6 +2,7 @@
 import { gguf } from '@huggingface/gguf';
 
 import { HalfspaceError } from './errors.js';
+import { hasSha256, sha256 } from './sha256.js';
 
 /** Stated limits of a header. */
 export const LIMITS = { headerBytes: 64 << 20, tensors: 10_000, metadata: 10_000 };
@@ -34,6 +35,7 @@ export const TENSOR_TYPES = new Map([
  * @typedef {object} GgufFile
  * @property {Record<string, any>} metadata
  * @property {GgufTensor[]} tensors in file order
+ * @property {string} [fingerprint] SHA-256, in hex, of the bytes before the tensors' data; not in pages without a secure context
  */
 
 /**
@@ -68,7 +70,8 @@ export async function readGguf(source, { signal } = {}) {
     if (tensors[i].offset < end) throw bad(`tensor ${tensors[i].name} overlaps ${tensors[i - 1].name}`, 'offset', tensors[i].offset, end);
   }
   if (new Set(tensors.map((t) => t.name)).size !== tensors.length) throw bad('two tensors have the same name', 'name');
-  return { metadata: parsed.metadata, tensors };
+  const fingerprint = hasSha256() ? await sha256(parsed.header) : undefined;
+  return { metadata: parsed.metadata, tensors, fingerprint };
 }
 
 /**
@@ -81,20 +84,35 @@ function checkCount(field, count, limit) {
 }
 
 /**
- * The library reads through fetch; it gets one that answers from the source, and never beyond the header's limit.
+ * The library reads through fetch, range after range; it gets one that answers from the source, and never beyond the header's
+ * limit. Beside what it finds: the bytes before the tensors' data.
  * @param {import('./sources.js').ByteSource} source
  * @param {AbortSignal | undefined} signal
  */
 async function parse(source, signal) {
+  const start = new Uint8Array(Math.min(source.size, LIMITS.headerBytes));
+  let known = 0;
+  /** @type {(first: number, end: number) => Promise<Uint8Array>} */
+  const read = async (first, end) => {
+    const bytes = await source.read(first, end - first, { signal });
+    if (first <= known) {
+      start.set(bytes, first);
+      known = Math.max(known, end);
+    }
+    return bytes;
+  };
   /** @type {typeof fetch} */
   const fetchRange = async (_url, init) => {
     const [first, last] = /** @type {string} */ (new Headers(init?.headers).get('range')).replace('bytes=', '').split('-').map(Number);
     const end = Math.min(last + 1, source.size, LIMITS.headerBytes);
     if (first >= end) throw bad(`${source.name}: the header ends at byte ${source.size}, before its tables do`, 'size', source.size);
-    return new Response(/** @type {BodyInit} */ (await source.read(first, end - first, { signal })), { status: 206 });
+    return new Response(/** @type {BodyInit} */ (await read(first, end)), { status: 206 });
   };
   try {
-    return await gguf('https://source.invalid/model.gguf', { fetch: fetchRange });
+    const parsed = await gguf('https://source.invalid/model.gguf', { fetch: fetchRange });
+    const end = Math.min(Number(parsed.tensorDataOffset), start.length);
+    if (end > known) await read(known, end); // padding behind the tables
+    return { ...parsed, header: start.subarray(0, end) };
   } catch (cause) {
     if (cause instanceof HalfspaceError) throw cause;
     throw new HalfspaceError('bad-file', `${source.name}: broken GGUF header: ${/** @type {Error} */ (cause).message}`, {

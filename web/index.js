@@ -1,6 +1,7 @@
 /** Halfspace: long-context decoding on the CPU, in pages, Node.js and edge workers. */
 export { Engine, Prefix } from './engine.js';
-export { HalfspaceError } from './errors.js';
+export { ChunkError, HalfspaceError } from './errors.js';
+export { inspectSnapshot, verifySnapshot } from './snapshot/inspect.js';
 export { openMemoryStore } from './stores/memory.js';
 export { openOpfsStore } from './stores/opfs.js';
 export { cachedModel } from './stores/weights.js';

@@ -7,7 +7,7 @@ import { threadCount, ThreadPool } from './thread-pool.js';
 const INITIAL_PAGES = 32;
 const MAX_PAGES = 65_536;
 const PAGE_BYTES = 65_536;
-const ABI_VERSION = 3;
+const ABI_VERSION = 4;
 
 /** Status codes of src/base/hs.h. @type {Record<number, import('./errors.js').ErrorCode>} */
 const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument', [-4]: 'context-full', [-5]: 'unsupported' };

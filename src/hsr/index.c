@@ -75,9 +75,21 @@ static int reserve_room(hs_index *index) {
     return HS_OK;
 }
 
-int hs_index_append(hs_index *index, const float *keys, int n) {
+hs_kv *hs_index_kv(hs_index *index) {
+    return &index->cache.kv;
+}
+
+int hs_index_reserve(hs_index *index, int n) {
     int status = hs_growing_reserve(&index->cache, n);
-    if (status == HS_OK) status = reserve_room(index);
+    return status == HS_OK ? reserve_room(index) : status;
+}
+
+int hs_index_lay_out(hs_index *index, int base, int sealed, int count) {
+    return hs_growing_lay_out(&index->cache, base, sealed, count);
+}
+
+int hs_index_append(hs_index *index, const float *keys, int n) {
+    int status = hs_index_reserve(index, n);
     if (status == HS_OK) status = hs_growing_append(&index->cache, keys, NULL, index->cache.kv.head_dim, n);
     return status;
 }

@@ -37,6 +37,14 @@ void hs_index_free(hs_index *index);
 int hs_index_end(const hs_index *index);
 int hs_index_count_live(const hs_index *index);
 
+/*
+ * For snapshots (kv/record.h): the cache itself, whose keys are for hs_record_read() and hs_record_write(); room for n more
+ * keys, HS_ERR_FULL, HS_ERR_MEMORY; and what it holds once they were read, as hs_growing_lay_out().
+ */
+hs_kv *hs_index_kv(hs_index *index);
+int hs_index_reserve(hs_index *index, int n);
+int hs_index_lay_out(hs_index *index, int base, int sealed, int count);
+
 /* Appends n keys, rows of head_dim floats. HS_ERR_FULL beyond HS_GROWING_LIMIT, HS_ERR_MEMORY. */
 int hs_index_append(hs_index *index, const float *keys, int n);
 

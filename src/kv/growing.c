@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "base/hs.h"
 #include "base/memory.h"
+#include "kv/record.h"
+#include "kv/store.h"
 
 #include <limits.h>
 #include <math.h>
@@ -112,5 +114,15 @@ int hs_growing_remove(hs_growing *c, int from, int to) {
 int hs_growing_truncate(hs_growing *c, int length) {
     if (length < 0 || length > hs_kv_length(&c->kv)) return hs_error_set(HS_ERR_ARGUMENT, "length to keep", length, hs_kv_length(&c->kv));
     hs_kv_truncate(&c->kv, length, c->seal_scratch);
+    return HS_OK;
+}
+
+int hs_growing_lay_out(hs_growing *c, int base, int sealed, int count) {
+    if (base < 0 || base > INT_MAX - c->kv.capacity) return hs_error_set(HS_ERR_ARGUMENT, "positions dropped from a restored cache", base, (double)INT_MAX - c->kv.capacity);
+    int status = reserve_sealing(c, sealed > 0 ? hs_max(count, HS_KV_TAIL) : 0);
+    if (status == HS_OK) status = hs_kv_lay_out(&c->kv, sealed, count);
+    if (status != HS_OK) return status;
+    c->kv.base = base;
+    c->kv.removed = hs_count_removed(&c->kv);
     return HS_OK;
 }

@@ -42,6 +42,13 @@ int hs_growing_remove(hs_growing *c, int from, int to);
 /* Keeps positions below `length`, 0..hs_kv_length(), else HS_ERR_ARGUMENT; the next key gets position `length`. */
 int hs_growing_truncate(hs_growing *c, int length);
 
+/*
+ * Holds what was read into it (kv/record.h): `sealed` keys in chunks after the sink and `count` in all, 0..capacity, of which
+ * the removed ones are counted; positions behind the sink start `base` later (hs_kv). HS_ERR_ARGUMENT, HS_ERR_MEMORY: it
+ * holds what it held.
+ */
+int hs_growing_lay_out(hs_growing *c, int base, int sealed, int count);
+
 /* Keys held: those that were not removed. */
 static inline int hs_growing_live(const hs_growing *c) {
     return c->kv.count - c->kv.removed;

@@ -3,68 +3,19 @@
 #include "base/f16.h"
 #include "base/hs.h"
 #include "kernels/rotate.h"
+#include "kv/fields.h"
 #include "kv/store.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { ALWAYS = 0,
-       IF_Q8 = 1,
-       IF_F32 = 2,
-       IF_VALUES = 4 };
-
-/* The arrays of a cache: where its pointer lies, bytes per run of HS_LEAF keys as a multiple of head_dim plus a constant. */
-static const struct {
-    size_t pointer;
-    int per_dim, plain, when;
-} fields[] = {
-    {offsetof(hs_kv, k_high), HS_LEAF / 2, 0, ALWAYS},
-    {offsetof(hs_kv, k_low), HS_LEAF / 2, 0, IF_Q8},
-    {offsetof(hs_kv, k_scale), 0, HS_LEAF * 2, ALWAYS},
-    {offsetof(hs_kv, place), 0, HS_LEAF * 2, ALWAYS},
-    {offsetof(hs_kv, v), HS_LEAF, 0, IF_Q8 | IF_VALUES},
-    {offsetof(hs_kv, v_scale), 0, HS_LEAF * 2, IF_Q8 | IF_VALUES},
-    {offsetof(hs_kv, k_rows), HS_LEAF * 4, 0, IF_F32},
-    {offsetof(hs_kv, v_rows), HS_LEAF * 4, 0, IF_F32 | IF_VALUES},
-    {offsetof(hs_kv, live), 0, 2, ALWAYS},
-    {offsetof(hs_kv, screen_residual), 0, 2, ALWAYS},
-    {offsetof(hs_kv, key_residual), 0, 2, IF_Q8},
-    {offsetof(hs_kv, key_norm), 0, 2, ALWAYS},
-    {offsetof(hs_kv, leaf_k), 1, 0, ALWAYS},
-    {offsetof(hs_kv, leaf_v), 1, 0, IF_VALUES},
-    {offsetof(hs_kv, leaf_k_scale), 0, 2, ALWAYS},
-    {offsetof(hs_kv, leaf_v_scale), 0, 2, IF_VALUES},
-    {offsetof(hs_kv, leaf_spread), 1, 0, ALWAYS},
-    {offsetof(hs_kv, leaf_spread_scale), 0, 2, ALWAYS},
-    {offsetof(hs_kv, leaf_lone), 0, 2, ALWAYS},
-    {offsetof(hs_kv, leaf_k_radius), 0, 4, ALWAYS},
-    {offsetof(hs_kv, leaf_v_radius), 0, 4, IF_VALUES},
-    {offsetof(hs_kv, leaf_v_spread), 0, 4, IF_VALUES},
-};
-enum { FIELDS = sizeof fields / sizeof *fields };
-
-static int has_field(const hs_kv *kv, int f) {
-    int has = (kv->type == HS_KV_Q8 ? IF_Q8 : IF_F32) | (kv->keys_only ? 0 : IF_VALUES);
-    return (fields[f].when & ~has) == 0;
-}
-
-static size_t run_bytes(const hs_kv *kv, int f) {
-    return (size_t)(fields[f].per_dim * kv->head_dim + fields[f].plain);
-}
-
-static uint8_t *field(const hs_kv *kv, int f) {
-    uint8_t *data;
-    memcpy(&data, (const char *)kv + fields[f].pointer, sizeof data);
-    return data;
-}
-
 /* Gives every array its part of the slab; with slab NULL it only adds up. */
 static size_t lay_out(hs_kv *kv, uint8_t *slab) {
     size_t used = 0;
-    for (int f = 0; f < FIELDS; f++) {
-        uint8_t *data = slab && has_field(kv, f) ? slab + used : NULL;
-        memcpy((char *)kv + fields[f].pointer, &data, sizeof data);
-        if (has_field(kv, f)) used += hs_align_up((size_t)(kv->capacity / HS_LEAF) * run_bytes(kv, f));
+    for (int f = 0; f < HS_FIELDS; f++) {
+        uint8_t *data = slab && hs_has_field(kv, f) ? slab + used : NULL;
+        memcpy((char *)kv + hs_fields[f].pointer, &data, sizeof data);
+        if (hs_has_field(kv, f)) used += hs_align_up((size_t)(kv->capacity / HS_LEAF) * hs_field_run(kv, f));
     }
     kv->shared = slab ? (hs_kv *)(void *)(slab + used) : NULL;
     return used + hs_align_up(sizeof(hs_kv));
@@ -73,8 +24,9 @@ static size_t lay_out(hs_kv *kv, uint8_t *slab) {
 /* Copies the arrays of own keys from..from+n-1 of `old` to the front; from is a multiple of HS_LEAF. */
 static void copy_keys(hs_kv *kv, const hs_kv *old, int from, int n) {
     size_t runs = (size_t)(n + HS_LEAF - 1) / HS_LEAF, first = (size_t)(from / HS_LEAF);
-    for (int f = 0; f < FIELDS; f++) {
-        if (has_field(kv, f)) memmove(field(kv, f), field(old, f) + first * run_bytes(kv, f), runs * run_bytes(kv, f));
+    for (int f = 0; f < HS_FIELDS; f++) {
+        size_t run = hs_field_run(kv, f);
+        if (hs_has_field(kv, f)) memmove(hs_field(kv, f), hs_field(old, f) + first * run, runs * run);
     }
 }
 
@@ -105,9 +57,12 @@ static int copied_keys(const hs_kv *parent) {
 }
 
 int hs_count_removed(const hs_kv *kv) {
-    int removed = 0;
-    for (int i = 0; i < kv->count; i++) removed += !hs_kv_is_live(kv, i);
-    return removed;
+    int live = 0;
+    for (int first = 0; first < kv->count; first += HS_LEAF) {
+        int keys = hs_min(HS_LEAF, kv->count - first);
+        live += __builtin_popcount(kv->live[first / HS_LEAF] & ((1u << keys) - 1));
+    }
+    return kv->count - live;
 }
 
 void hs_kv_init(hs_kv *kv, void *slab, const hs_kv_shape *shape, int capacity, const hs_kv *parent) {
@@ -141,10 +96,10 @@ void hs_kv_drop(hs_kv *kv, int n) {
     hs_kv rest = *kv;
     int first = kv->sealed_from, keep = kv->count - first - n;
     /* The sink stays where it is: only what follows the dropped keys moves. */
-    for (int f = 0; f < FIELDS; f++) {
-        if (!has_field(kv, f)) continue;
-        size_t run = run_bytes(kv, f);
-        memmove(field(kv, f) + (size_t)(first / HS_LEAF) * run, field(&rest, f) + (size_t)((first + n) / HS_LEAF) * run, (size_t)(keep + HS_LEAF - 1) / HS_LEAF * run);
+    for (int f = 0; f < HS_FIELDS; f++) {
+        if (!hs_has_field(kv, f)) continue;
+        size_t run = hs_field_run(kv, f);
+        memmove(hs_field(kv, f) + (size_t)(first / HS_LEAF) * run, hs_field(&rest, f) + (size_t)((first + n) / HS_LEAF) * run, (size_t)(keep + HS_LEAF - 1) / HS_LEAF * run);
     }
     kv->base += n;
     kv->count -= n;

@@ -1,4 +1,4 @@
-/* How keys are written into the arrays of a cache, and counted there; for kv.c and seal.c alone. */
+/* How keys are written into the arrays of a cache, and counted there; for the files of this folder alone. */
 #ifndef HS_KV_STORE_H
 #define HS_KV_STORE_H
 
@@ -14,7 +14,7 @@ void hs_put_key(hs_kv *kv, int i, const float *k);
 void hs_put_key_code(hs_kv *kv, int i, const int8_t *code, uint16_t scale);
 void hs_key_code(const hs_kv *kv, int i, int8_t *code);
 
-/* Keys whose bit in `live` is clear, counted anew where own keys were cut or copied. */
+/* Keys whose bit in `live` is clear, counted anew where own keys were cut, copied or restored. */
 int hs_count_removed(const hs_kv *kv);
 
 #endif

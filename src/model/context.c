@@ -4,6 +4,7 @@
 #include "base/hs.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "kv/record.h"
 
 #include <math.h>
 #include <string.h>
@@ -177,6 +178,21 @@ int hs_context_watch(hs_context *c, int layer, int kv_head, int room) {
     block += queries;
     for (int i = s.first; i < s.end; i += s.step, block += each) {
         c->heads[i].reported = (hs_reported){(int *)(void *)block, (float *)(void *)(block + hs_align_up((size_t)room * sizeof(int))), room, 0};
+    }
+    return HS_OK;
+}
+
+int hs_context_lay_out(hs_context *c, int layer, int sealed, int count) {
+    selection s;
+    int status = layer == HS_ALL ? hs_error_set(HS_ERR_ARGUMENT, "layer", HS_ALL, 0) : select_heads(c, layer, HS_ALL, &s);
+    if (status != HS_OK) return status;
+    if (c->children > 0) return hs_error_set(HS_ERR_STATE, "context is the prefix of live contexts", c->children, 0);
+    for (int i = s.first; i < s.end; i += s.step) {
+        hs_kv *kv = &c->kv[i];
+        if (kv->count > 0) return hs_error_set(HS_ERR_STATE, "unsealed keys in a part that is not the last", kv->count, 0);
+        status = hs_kv_lay_out(kv, sealed, count);
+        if (status != HS_OK) return status;
+        c->length = hs_max(c->length, hs_kv_length(kv));
     }
     return HS_OK;
 }

@@ -68,6 +68,13 @@ void hs_context_stats_reset(hs_context *c);
 enum { HS_WATCH_ROOM = 1 << 16 };
 int hs_context_watch(hs_context *c, int layer, int kv_head, int room);
 
+/*
+ * For contexts whose keys come from records (kv/record.h), one per part of the caches, each the parent of the next: every
+ * cache of a layer holds `sealed` and `count` keys of its own, and the context as many tokens as its longest cache. Error: it
+ * has children or, as only the last part can keep unsealed keys that a child would copy, its parent has such in the layer.
+ */
+int hs_context_lay_out(hs_context *c, int layer, int sealed, int count);
+
 /* Stored keys and values of positions from..from+n-1, as f32[n][head_dim] each. Error: a position is not held. */
 int hs_context_rows(const hs_context *c, int layer, int kv_head, int from, int n, float *keys, float *values);
 

@@ -108,6 +108,18 @@ if (Symbol.dispose)
 
 /** What keys are appended to and removed from. */
 export class GrowingHandle extends Handle {
+  #revision = 0;
+
+  /** Counts changes of what it holds. */
+  get revision() {
+    return this.#revision;
+  }
+
+  /** @returns {number} the new revision */
+  changed() {
+    return ++this.#revision;
+  }
+
   /**
    * Appends part by part; where one fails all that came before it in the same call is taken back.
    * @param {number} rows
@@ -117,6 +129,7 @@ export class GrowingHandle extends Handle {
   appendParts(rows, width, append) {
     const part = this.core.part(width);
     const before = this.length;
+    this.changed();
     this.track(() => {
       try {
         for (let from = 0; from < rows; from += part) append(from, Math.min(part, rows - from));
@@ -141,6 +154,7 @@ export class GrowingHandle extends Handle {
     const { length } = this;
     checkInteger('from', from, 0, length);
     checkInteger('to', to, from, length);
+    this.changed();
     this.track(() => this.core.wasm.check(this.call('remove', from, to), 'from'));
   }
 
@@ -150,6 +164,7 @@ export class GrowingHandle extends Handle {
    */
   truncate(length) {
     checkInteger('length', length, 0, this.length);
+    this.changed();
     this.track(() => this.core.wasm.check(this.call('truncate', length), 'length'));
   }
 }

@@ -3,9 +3,10 @@ import { checkInteger, checkName } from '../checks.js';
 import { badArgument } from '../errors.js';
 import { calibrate } from './calibrate.js';
 import { coreOf, FIRST_ROOM, STRATEGIES } from './core.js';
-import { checkShape, GrowingHandle } from './handle.js';
+import { checkShape } from './handle.js';
 import { checkFinite, collectHits, stageQuery, thresholdOf } from './query.js';
 import { vectorsOf } from './rows.js';
+import { StreamedHandle } from './streamed.js';
 
 /**
  * @typedef {import('./rows.js').Rows} Rows
@@ -26,7 +27,7 @@ import { vectorsOf } from './rows.js';
  * Keys in the order they came, at positions 0, 1, ... What it answers is exact for the keys as stored: a product is the double
  * sum over dimensions, in order, of query * key(position), rounded once to f32.
  */
-export class HsrIndex extends GrowingHandle {
+export class HsrIndex extends StreamedHandle {
   #guess = -Infinity;
 
   /**
@@ -36,7 +37,9 @@ export class HsrIndex extends GrowingHandle {
    */
   constructor(core, shape) {
     const { headDim, type, maxChunk, typeCode } = checkShape(shape);
-    super(core, 'index', () => core.exports.hs_index_create(headDim, typeCode, maxChunk));
+    super(core, 'index', { kind: 'index', headDim, kvHeads: 1, type, maxChunk }, () =>
+      core.exports.hs_index_create(headDim, typeCode, maxChunk),
+    );
     this.headDim = headDim;
     this.type = type;
     /** Bytes that a key takes in a long index; queries take 8 more per key. */

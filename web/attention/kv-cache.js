@@ -2,15 +2,17 @@
 import { checkInteger } from '../checks.js';
 import { badArgument } from '../errors.js';
 import { coreOf } from './core.js';
-import { checkShape, GrowingHandle } from './handle.js';
+import { attendStreamOf } from './attend-stream.js';
+import { checkShape } from './handle.js';
 import { vectorsOf } from './rows.js';
+import { StreamedHandle } from './streamed.js';
 
 const MAX_HEADS = 256;
 
 /** @typedef {import('./rows.js').Rows} Rows */
 
 /** Keys and values in the order they came, at positions 0, 1, ... of every KV head. It grows as they come. */
-export class KvCache extends GrowingHandle {
+export class KvCache extends StreamedHandle {
   /**
    * Use KvCache.create().
    * @param {import('./core.js').Core} core
@@ -19,7 +21,9 @@ export class KvCache extends GrowingHandle {
   constructor(core, shape) {
     const { headDim, type, maxChunk, typeCode } = checkShape(shape);
     const kvHeads = checkInteger('kvHeads', shape.kvHeads ?? 1, 1, MAX_HEADS);
-    super(core, 'cache', () => core.exports.hs_cache_create(kvHeads, headDim, typeCode, maxChunk));
+    super(core, 'cache', { kind: 'cache', headDim, kvHeads, type, maxChunk }, () =>
+      core.exports.hs_cache_create(kvHeads, headDim, typeCode, maxChunk),
+    );
     this.headDim = headDim;
     this.kvHeads = kvHeads;
     this.type = type;
@@ -78,6 +82,15 @@ export class KvCache extends GrowingHandle {
    */
   value(position, kvHead = 0) {
     return this.#row(1, position, kvHead);
+  }
+
+  /**
+   * attend() for a stream of queries, on what the cache holds when each of them comes.
+   * @param {import('./attend.js').AttendOptions & {signal?: AbortSignal}} [options]
+   * @returns {TransformStream<Rows, import('./attend.js').Attended>}
+   */
+  attendStream(options = {}) {
+    return attendStreamOf(this, options);
   }
 
   /** @param {0 | 1} which @param {number} position @param {number} kvHead */

@@ -1,0 +1,59 @@
+/** What is written and read as a stream: caches and indexes. */
+import { GrowingHandle } from './handle.js';
+import { readableOf, writableOf } from './streams.js';
+
+/**
+ * @typedef {object} Layout what two have to share for a snapshot of one to fit the other
+ * @property {'cache' | 'index'} kind
+ * @property {number} headDim
+ * @property {number} kvHeads
+ * @property {'q8' | 'f32'} type
+ * @property {number} maxChunk
+ */
+
+export class StreamedHandle extends GrowingHandle {
+  /** @type {{revision: number, info: import('../snapshot/reader.js').SnapshotInfo} | undefined} */
+  #saved;
+
+  /**
+   * @param {import('./core.js').Core} core
+   * @param {string} name as of Handle
+   * @param {Layout} layout
+   * @param {() => number} create
+   */
+  constructor(core, name, layout, create) {
+    super(core, name, create);
+    this.layout = layout;
+  }
+
+  /** The snapshot that holds what the cache holds: the last one that was written or read, while nothing has changed since. */
+  get saved() {
+    return this.#saved?.revision === this.revision ? this.#saved.info : undefined;
+  }
+
+  /** @param {import('../snapshot/reader.js').SnapshotInfo} info */
+  noteSaved(info) {
+    this.#saved = { revision: this.revision, info };
+  }
+
+  /**
+   * What it holds as a stream of chunk records (web/snapshot/FORMAT.md). It must not change before the stream has ended.
+   * @param {import('../snapshot/writer.js').SnapshotOptions} [options] since: only what changed since that snapshot
+   * @returns {ReadableStream<Uint8Array>}
+   */
+  readable(options = {}) {
+    return readableOf(this, options);
+  }
+
+  /**
+   * Takes the bytes of a snapshot, of one of this kind and shape, in pieces of any length: into an empty one, or, where it was
+   * taken `since` another, into one that holds that. Queries are answered on the positions that have arrived in all KV heads.
+   * What is damaged, missing or out of order is refused by a ChunkError, and what was verified before stays; so it does when
+   * the stream is aborted.
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {WritableStream<Uint8Array>}
+   */
+  writable(options = {}) {
+    return writableOf(this, options);
+  }
+}

@@ -1,0 +1,155 @@
+/** `snapshot save | load | inspect | verify`: prefilled contexts as files. */
+import { open, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import { HalfspaceError } from '../errors.js';
+import { inspectSnapshot, verifySnapshot } from '../snapshot/inspect.js';
+import { loadEngine, printJson, progress, readText } from './common.js';
+import { round } from './numbers.js';
+
+/** @typedef {import('./common.js').ModelOptions} ModelOptions */
+
+/** @param {Record<string, unknown>} result @param {boolean} [json] */
+function print(result, json) {
+  if (json) printJson(result);
+  else
+    for (const [name, value] of Object.entries(result))
+      process.stdout.write(`${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`);
+}
+
+/** @param {number} bytes @param {number} ms */
+const speed = (bytes, ms) => ({ bytes, mbPerSecond: round(bytes / 1e3 / ms) });
+
+/** @param {string} path */
+async function syncFolder(path) {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/**
+ * A file that is either what it was or the whole stream, whenever the process or the machine stops.
+ * @param {string} path
+ * @param {ReadableStream<Uint8Array>} stream
+ */
+async function writeWhole(path, stream) {
+  const part = `${path}.part-${process.pid}`;
+  try {
+    const file = await open(part, 'w');
+    try {
+      try {
+        for await (const piece of stream) await file.writeFile(piece);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(part, path);
+    } catch (error) {
+      await rm(part);
+      throw error;
+    }
+    if (process.platform !== 'win32') await syncFolder(dirname(path));
+  } catch (cause) {
+    if (cause instanceof HalfspaceError) throw cause;
+    throw new HalfspaceError('io', `cannot write ${path}: ${/** @type {Error} */ (cause).message}`, { field: 'out', value: path, cause });
+  }
+}
+
+/**
+ * @param {import('../engine.js').Engine} engine
+ * @param {string[]} files
+ * @param {number} [ctx]
+ */
+async function resume(engine, files, ctx) {
+  const bar = progress('resuming', 'MB');
+  try {
+    return await engine.resume(files, {
+      ctx,
+      onProgress: (done, total) => bar.update(Math.round(done / 1e6), Math.round((total ?? 0) / 1e6)),
+    });
+  } finally {
+    bar.stop();
+  }
+}
+
+/** @param {ModelOptions & {file: string, out: string, base?: string[]}} options */
+export async function save({ file, out, base, json, ...options }) {
+  const text = await readText(file);
+  const engine = await loadEngine(options);
+  const before = base ? await resume(engine, base, options.ctx) : undefined;
+  const ids = engine.tokenize(text, { addSpecial: before === undefined }).slice(0, engine.ctx - (before?.length ?? 0));
+  const bar = progress('prefill', 'tokens');
+  const prefix = await engine.prefill(ids, { prefix: before, onPrefill: bar.update });
+  bar.stop();
+  /** @type {import('../snapshot/reader.js').SnapshotInfo | undefined} */
+  let info;
+  const began = performance.now();
+  await writeWhole(out, prefix.snapshot({ since: before?.saved, onInfo: (given) => (info = given) }));
+  const saveMs = performance.now() - began;
+  const { hash, bytes, records, header } = /** @type {import('../snapshot/reader.js').SnapshotInfo} */ (info);
+  print(
+    {
+      out,
+      hash,
+      base: header.base,
+      tokens: prefix.length,
+      records,
+      prefillMs: round(prefix.prefillMs),
+      saveMs: round(saveMs),
+      ...speed(bytes, saveMs),
+    },
+    json,
+  );
+  engine.close();
+}
+
+/** @param {string[]} files @param {ModelOptions & {prompt?: string, maxTokens: number, attention: 'dense' | 'hsr'}} options */
+export async function load(files, { prompt, maxTokens, attention, json, ...options }) {
+  const engine = await loadEngine(options);
+  const prefix = await resume(engine, files, options.ctx);
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  const result = { hash: prefix.saved?.hash, tokens: prefix.length, resumeMs: round(prefix.prefillMs), ...speed(bytes, prefix.prefillMs) };
+  /** @type {number[]} */
+  const ids = [];
+  let answer = '';
+  if (prompt !== undefined) {
+    for await (const { id, text } of engine.generate(prompt, { prefix, maxTokens, attention })) {
+      ids.push(id);
+      answer += text;
+      if (!json) process.stdout.write(text);
+    }
+    if (!json) process.stdout.write('\n');
+  }
+  engine.close();
+  print({ ...result, ...(prompt !== undefined && json && { ids, text: answer }) }, json);
+}
+
+/** @param {string} file @param {{json?: boolean}} options */
+export async function inspect(file, { json }) {
+  const { layout, valueNorms: _norms, ...header } = await inspectSnapshot(file);
+  const parts = Math.max(...layout.map((layer) => layer.length));
+  print({ ...header, parts, sealed: layout[0].reduce((sum, [sealed]) => sum + sealed, 0) }, json);
+}
+
+/** @param {string[]} files @param {{json?: boolean}} options */
+export async function verify(files, { json }) {
+  const began = performance.now();
+  let bytes = 0;
+  const { info } = await verifySnapshot(files, { onProgress: (done) => (bytes = done) });
+  const { hash, header, records, checksums } = info;
+  print(
+    {
+      hash,
+      base: header.base,
+      tokens: header.tokens,
+      records,
+      chunks: Object.keys(checksums).length,
+      ...speed(bytes, performance.now() - began),
+    },
+    json,
+  );
+}

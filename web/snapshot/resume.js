@@ -1,0 +1,118 @@
+/** Reads snapshots, each of which adds to the one before, to their end. */
+import { badArgument } from '../errors.js';
+import { openPieces } from './pieces.js';
+import { SnapshotReader } from './reader.js';
+import { Staging } from './staging.js';
+
+const MAX_SOURCES = 1024;
+
+/**
+ * @typedef {import('./pieces.js').SnapshotSource} SnapshotSource
+ * @typedef {import('./reader.js').SnapshotInfo} SnapshotInfo
+ *
+ * @typedef {object} ReadOptions
+ * @property {AbortSignal} [signal]
+ * @property {(bytes: number, total: number | undefined) => void} [onProgress] total: where the sizes of all sources are known
+ */
+
+/** One source, of which the header was read. */
+class Opened {
+  /**
+   * @param {import('../wasm-loader.js').Wasm} wasm
+   * @param {number | undefined} size
+   * @param {AsyncGenerator<Uint8Array, void>} pieces
+   * @param {(bytes: number) => void} onBytes
+   */
+  constructor(wasm, size, pieces, onBytes) {
+    this.size = size;
+    this.staging = new Staging(wasm);
+    this.reader = new SnapshotReader(this.staging);
+    this.records = this.#records(pieces, onBytes);
+  }
+
+  /** @param {AsyncGenerator<Uint8Array, void>} pieces @param {(bytes: number) => void} onBytes */
+  async *#records(pieces, onBytes) {
+    for await (const piece of pieces) {
+      yield* this.reader.records.push(piece);
+      onBytes(piece.length);
+    }
+    this.reader.end();
+  }
+
+  /** @returns {Promise<import('./format.js').Header>} */
+  async header() {
+    const { value } = await this.records.next();
+    await this.reader.accept(/** @type {import('./reader.js').Record} */ (value));
+    return /** @type {import('./format.js').Header} */ (this.reader.header);
+  }
+
+  /** The rest. @param {import('./reader.js').Sink} sink @param {SnapshotInfo} [previous] */
+  async read(sink, previous) {
+    this.reader.sink = sink;
+    this.reader.begin(previous);
+    for await (const record of this.records) await this.reader.accept(record);
+    return /** @type {SnapshotInfo} */ (this.reader.info);
+  }
+
+  async close() {
+    await this.records.return();
+    this.staging.free();
+  }
+}
+
+/**
+ * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {SnapshotSource} source
+ * @param {AbortSignal} [signal]
+ */
+export async function readHeader(wasm, source, signal) {
+  const { size, pieces } = await openPieces(source, signal);
+  const opened = new Opened(wasm, size, pieces, () => {});
+  try {
+    return await opened.header();
+  } finally {
+    await opened.close();
+  }
+}
+
+/**
+ * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {SnapshotSource | SnapshotSource[]} source one snapshot, or it and those that add to it, in order
+ * @param {(headers: import('./format.js').Header[]) => import('./reader.js').Sink} sinkOf what takes their chunks
+ * @param {ReadOptions} [options]
+ * @returns {Promise<{info: SnapshotInfo, tokens: number[]}>} of the last one
+ */
+export async function readSnapshots(wasm, source, sinkOf, { signal, onProgress } = {}) {
+  const sources = Array.isArray(source) ? source : [source];
+  if (sources.length < 1 || sources.length > MAX_SOURCES)
+    throw badArgument('source', `must be 1 to ${MAX_SOURCES} snapshots, not ${sources.length}`, sources.length, MAX_SOURCES);
+  /** @type {Opened[]} */
+  const opened = [];
+  let done = 0;
+  /** @type {number | undefined} */
+  let total;
+  try {
+    const headers = [];
+    for (const one of sources) {
+      const { size, pieces } = await openPieces(one, signal);
+      opened.push(
+        new Opened(wasm, size, pieces, (bytes) => {
+          done += bytes;
+          onProgress?.(done, total);
+        }),
+      );
+      headers.push(await opened[opened.length - 1].header());
+    }
+    total = opened.reduce(
+      (/** @type {number | undefined} */ sum, { size }) => (sum === undefined || size === undefined ? undefined : sum + size),
+      0,
+    );
+    const sink = sinkOf(headers);
+    /** @type {SnapshotInfo | undefined} */
+    let info;
+    for (const one of opened) info = await one.read(sink, info);
+    return { info: /** @type {SnapshotInfo} */ (info), tokens: opened[opened.length - 1].reader.tokens };
+  } finally {
+    for (const one of opened) await one.close();
+  }
+}
