@@ -13,6 +13,8 @@ import { loadWasm } from './wasm-loader.js';
 import { loadWeights } from './weights.js';
 
 /**
+ * @typedef {import('./api.js').Engine} Api
+ * @typedef {import('./api.js').Prefix} PrefixApi
  * @typedef {{role: string, content: string}} Message
  * @typedef {string | number[] | Message[]} Prompt text, token ids, or a conversation for the file's chat template
  * @typedef {import('./attention-params.js').EngineAttention | import('./attention-params.js').Mode} Attention
@@ -58,7 +60,7 @@ import { loadWeights } from './weights.js';
  * @property {import('./attention-params.js').AttentionStats} attention of the decode steps
  */
 
-/** A prefilled prompt that several generations may continue. */
+/** A prefilled prompt that several generations may continue. @implements {PrefixApi} */
 export class Prefix {
   #freed = false;
 
@@ -80,6 +82,7 @@ export class Prefix {
   }
 }
 
+/** @implements {Api} */
 export class Engine {
   #closed = false;
 
