@@ -57,7 +57,8 @@ test('after an abort no piece comes, not even one that was there', async () => {
 
 test('other errors keep their class; methods that are not listed are not there', async () => {
   await assert.rejects(remote.call('fail', []), { name: 'TypeError', message: 'as it was' });
-  for (const name of ['constructor', 'toString', 'nothing']) await assert.rejects(remote.call(name, []), failure('unsupported', 'method', name));
+  for (const name of ['constructor', 'toString', 'nothing'])
+    await assert.rejects(remote.call(name, []), failure('unsupported', 'method', name));
   await assert.rejects(remote.call('counted', [], 7), failure('closed', 'prefix'));
   await assert.rejects(remote.call('counted', [new WeakMap()]), failure('bad-argument', 'counted'));
 });
