@@ -3,6 +3,7 @@ include wasm/tools.mk
 
 BUILD := build
 C_SOURCES := $(sort $(shell find src -name '*.c') $(wildcard wasm/*.c))
+WEB_SOURCES := $(sort $(shell find web -name '*.js'))
 C_HEADERS := $(sort $(shell find src wasm -name '*.h'))
 DOCUMENT := demo/documents/alice.txt
 QUESTION := Who does Alice follow down the rabbit-hole?
@@ -11,7 +12,7 @@ CLI := $(NODE) web/cli.js
 BENCHES := decode prefill attention quality scaling theory
 RUNTIME := node24
 
-.PHONY: all wasm run demo test test-native certify test-node test-browser bench lint fmt clean help
+.PHONY: all wasm page types package run demo test test-native certify test-node test-browser bench lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -21,15 +22,27 @@ wasm: $(foreach variant,simd relaxed simd.threads relaxed.threads,$(BUILD)/halfs
 $(BUILD)/halfspace.%.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
 	sh wasm/build.sh $* $@ $(C_SOURCES)
 
+page: $(BUILD)/halfspace.js ## bundle what pages load
+
+$(BUILD)/halfspace.js: $(WEB_SOURCES) package/build-page.js | wasm tools-npm
+	$(NODE) package/build-page.js
+
+types: $(BUILD)/types/page.d.ts ## declarations for TypeScript, from the comments
+
+$(BUILD)/types/page.d.ts: $(WEB_SOURCES) package/tsconfig.types.json tsconfig.json | tools-npm
+	rm -rf $(BUILD)/types
+	npx tsc -p package/tsconfig.types.json
+
+package: wasm page types ## all that `npm pack` packs
+
 run: wasm tools-npm ## answer a question about a long document, dense and hsr side by side
 	$(CLI) compare --model "$$($(CLI) pull)" --prompt-file $(DOCUMENT) --question "$(QUESTION)"
 
-demo: wasm tools-npm ## fetch the model, build, and serve the page
+demo: page tools-npm ## fetch the model, build, and serve the page
 	$(CLI) pull
-	$(NODE) demo/build.js
 	$(NODE) demo/serve.js
 
-test: test-native test-node test-browser ## every test
+test: test-native test-node test-browser test-package ## every test
 
 test-native: tools-native ## C kernels against their references, with sanitizers
 	sh tests/native/run.sh
@@ -40,8 +53,11 @@ certify: tools-native ## a million certified queries, half with each form of the
 test-node: wasm tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
 
-test-browser: wasm tools-npm tools-browser ## the page in Chromium and Firefox
+test-browser: page tools-npm tools-browser ## the page in Chromium and Firefox
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/browser/*.test.js
+
+test-package: package tools-npm tools-package tools-browser ## what `npm pack` packs: installed, typed, and in pages built by vite, esbuild, webpack and nothing
+	$(NODE) --test tests/package/*.test.js
 
 bench: wasm tools-npm tools-bench tools-browser ## benches, with peers where there are some; reports go to build/bench (an hour)
 	@set -e; for name in $(BENCHES); do \

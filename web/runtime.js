@@ -1,25 +1,26 @@
 /**
- * What Node.js, Deno and Bun have and pages have not. Builtins are asked for, not imported: a bundle for pages names none, and
- * what is behind `inNode` is not in it at all (package/build-page.js).
+ * What Node.js, Deno and Bun have and pages have not. Builtins are asked for, not imported: bundlers for pages have nothing to
+ * resolve, and what is behind `inNode` they need not look at (package/build-page.js).
  */
 export const inNode = globalThis.process?.versions?.node !== undefined;
 
 /**
- * @template {'node:fs/promises' | 'node:os' | 'node:worker_threads'} Name
+ * @typedef {{'node:fs/promises': typeof import('node:fs/promises')}} Files
+ * @typedef {{'node:os': typeof import('node:os')}} System
+ * @typedef {{'node:worker_threads': typeof import('node:worker_threads')}} Threads
+ * @typedef {Files & System & Threads} Builtins
+ */
+
+/**
+ * @template {keyof Builtins} Name
  * @param {Name} name
+ * @returns {Builtins[Name]}
  */
 export function builtin(name) {
   return process.getBuiltinModule(name);
 }
 
-/**
- * @typedef {object} WorkerHandle
- * @property {(type: 'message' | 'error' | 'exit', listener: (value: any) => void) => void} listen message: what was posted;
- *   exit: in Node.js, Deno and Bun only
- * @property {(message: object, transfer?: Transferable[]) => void} post
- * @property {() => void} unref lets the process end while the worker is open
- * @property {() => void} terminate
- */
+/** @typedef {import('./remote/wire.js').WorkerHandle} WorkerHandle */
 
 /**
  * Worker threads of Node.js, which are those of Deno and Bun too, behind the methods that a page's workers get below.

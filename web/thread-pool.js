@@ -57,7 +57,7 @@ function openWorker() {
 
 /** The workers of one instance of the core. */
 export class ThreadPool {
-  /** @type {import('./runtime.js').WorkerHandle[]} */
+  /** @type {import('./remote/wire.js').WorkerHandle[]} */
   #workers = [];
   #exports;
   #live = 1;

@@ -4,6 +4,8 @@ import { stepOf } from './remote/steps.js';
 import { HANDLE } from './remote/wire.js';
 import { inNode, nodeWorker, pageWorker } from './runtime.js';
 
+export { HalfspaceError } from './errors.js';
+
 /**
  * @typedef {import('./engine.js').Engine} Here
  * @typedef {import('./engine.js').Prompt} Prompt

@@ -25,7 +25,7 @@ export class Remote {
   state;
 
   /**
-   * @param {import('../runtime.js').WorkerHandle} worker
+   * @param {import('./wire.js').WorkerHandle} worker
    * @param {(id: number, data: any) => unknown} take makes what stands here for an object that stays in the worker
    */
   constructor(worker, take) {

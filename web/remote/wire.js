@@ -8,6 +8,15 @@
  */
 import { HalfspaceError } from '../errors.js';
 
+/**
+ * @typedef {object} WorkerHandle
+ * @property {(type: 'message' | 'error' | 'exit', listener: (value: any) => void) => void} listen message: what was posted;
+ *   exit: in Node.js, Deno and Bun only
+ * @property {(message: object, transfer?: Transferable[]) => void} post
+ * @property {() => void} unref lets the process end while the worker is open
+ * @property {() => void} terminate
+ */
+
 /** Pieces of a generator that may be under way: the worker computes no further one until the caller comes back for more. */
 export const AHEAD = 4;
 /** Calls that may be open at once. */

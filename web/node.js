@@ -1,0 +1,2 @@
+/** Halfspace in Node.js, Deno and Bun: the engine itself, with everything that it answers at once. */
+export * from './index.js';
