@@ -21,6 +21,7 @@
  *   readonly parameters: number,
  *   readonly config: import('./config.js').ModelConfig,
  *   generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<import('./engine.js').Piece, void>,
+ *   stream(prompt: Prompt, options?: GenerateOptions): ReadableStream<import('./engine.js').Piece>,
  *   prefill(...args: Parameters<import('./engine.js').Engine['prefill']>): Promise<Prefix>,
  *   logits(...args: Parameters<import('./engine.js').Engine['logits']>): ReturnType<import('./engine.js').Engine['logits']>,
  *   perplexity(...args: Parameters<import('./engine.js').Engine['perplexity']>): ReturnType<import('./engine.js').Engine['perplexity']>,

@@ -5,6 +5,7 @@ import { modelConfig } from './config.js';
 import { Context, nextTurn } from './context.js';
 import { HalfspaceError } from './errors.js';
 import { readGguf } from './gguf.js';
+import { pieceStream } from './piece-stream.js';
 import { createSampler } from './sampler.js';
 import { compareDistributions, logProbability } from './distributions.js';
 import { openSource, throwIfAborted } from './sources.js';
@@ -251,6 +252,15 @@ export class Engine {
     } finally {
       if (!this.#closed) context.release();
     }
+  }
+
+  /**
+   * generate() as a stream.
+   * @param {Prompt} prompt
+   * @param {GenerateOptions} [options]
+   */
+  stream(prompt, options) {
+    return pieceStream(this, prompt, options);
   }
 
   /**

@@ -1,4 +1,5 @@
 /** An engine in a worker, with the methods of one that is here (api.js). The page, or Node's event loop, stays free. */
+import { pieceStream } from './piece-stream.js';
 import { Remote } from './remote/client.js';
 import { stepOf } from './remote/steps.js';
 import { HANDLE } from './remote/wire.js';
@@ -84,6 +85,15 @@ export class Engine {
     const { nLayers: layers, nKvHeads: kvHeads } = this.config;
     for await (const { step, ...piece } of this.#remote.iterate('generate', [prompt, options]))
       yield { ...piece, ...(step && { step: stepOf(step, { layers, kvHeads }) }) };
+  }
+
+  /**
+   * generate() as a stream.
+   * @param {Prompt} prompt
+   * @param {import('./api.js').GenerateOptions} [options]
+   */
+  stream(prompt, options) {
+    return pieceStream(this, prompt, options);
   }
 
   /** @param {Parameters<Here['prefill']>} args @returns {Promise<Prefix>} */

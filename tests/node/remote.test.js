@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { Remote } from '../../web/remote/client.js';
-import { AHEAD, MAX_CALLS } from '../../web/remote/wire.js';
+import { AHEAD, HANDLE, MAX_CALLS } from '../../web/remote/wire.js';
 import { nodeWorker } from '../../web/runtime.js';
 import { failure } from './helpers/failure.js';
 
-const open = () => new Remote(nodeWorker(new URL('./helpers/service-worker.js', import.meta.url)), () => assert.fail('no handles here'));
+const open = () =>
+  new Remote(nodeWorker(new URL('./helpers/service-worker.js', import.meta.url)), (id, data) => ({ [HANDLE]: id, ...data }));
 /** @type {Remote} */
 let remote;
 
@@ -61,6 +62,22 @@ test('other errors keep their class; methods that are not listed are not there',
     await assert.rejects(remote.call(name, []), failure('unsupported', 'method', name));
   await assert.rejects(remote.call('counted', [], 7), failure('closed', 'prefix'));
   await assert.rejects(remote.call('counted', [new WeakMap()]), failure('bad-argument', 'counted'));
+});
+
+test('objects that stay in the worker: given by results and callbacks, taken in lists, until they are freed', async () => {
+  /** @type {any[]} */
+  const things = [];
+  things.push(await remote.call('things', [{ each: (/** @type {any} */ thing) => things.push(thing) }]));
+  assert.deepEqual(
+    things.map(({ n }) => n),
+    [1, 2],
+  );
+  assert.equal(await remote.call('sum', [things]), 3);
+  assert.equal(await remote.call('square', [], things[1][HANDLE]), 4);
+  await assert.rejects(remote.call('sum', [things], things[0][HANDLE]), failure('unsupported', 'method', 'sum'));
+  remote.send('free', things[0][HANDLE]);
+  await assert.rejects(remote.call('sum', [things]), failure('closed', 'prefix'));
+  assert.equal(await remote.call('sum', [[things[1]]]), 2);
 });
 
 test('streams go to the worker and come back', async () => {

@@ -37,6 +37,13 @@ after(async () => {
 
 /** @typedef {import('../../web/api.js').Engine} Any */
 
+/** @param {AsyncIterable<unknown>} pieces */
+async function all(pieces) {
+  const list = [];
+  for await (const piece of pieces) list.push(piece);
+  return list;
+}
+
 /** Everything that can be seen of a generation. @param {Any} engine @param {import('../../web/api.js').GenerateOptions} options */
 async function seen(engine, options) {
   const calls = /** @type {any[]} */ ([]);
@@ -78,6 +85,25 @@ test('the same generation, with what attention did when it is asked for', async 
     assert.equal(expected.pieces.length, 12);
     assert.equal(expected.pieces[5].reported?.[1][1].total, watch ? 14 : undefined);
     assert.deepEqual(await seen(there, options), expected);
+  }
+});
+
+test('a generation as a stream, which can be aborted and cancelled', async () => {
+  const { pieces } = await seen(here, { maxTokens: 5 });
+  for (const engine of [here, there]) {
+    await engine.logits('a');
+    const before = engine.info.memoryBytes;
+    assert.deepEqual(await all(engine.stream(TEXT, { maxTokens: 5 })), pieces);
+    const abort = new AbortController();
+    const aborted = engine.stream(TEXT, { maxTokens: 100, signal: abort.signal }).getReader();
+    await aborted.read();
+    abort.abort();
+    await assert.rejects(aborted.read(), failure('aborted'));
+    const cancelled = engine.stream(TEXT, { maxTokens: 100 }).getReader();
+    await cancelled.read();
+    await cancelled.cancel();
+    await engine.logits('a');
+    assert.equal(engine.info.memoryBytes, before, 'nothing leaks');
   }
 });
 
@@ -179,7 +205,7 @@ test('a worker that is gone is an error of every call, and so is a closed engine
   await workers[0].terminate();
   for (const call of [...waiting, generated.next(), engine.tokenize('a'), engine.generate('a').next()])
     await assert.rejects(
-      Promise.resolve(call).then(async (value) => (value && 'done' in value && !value.done ? drain(generated) : value)),
+      Promise.resolve(call).then(async (value) => (value && 'done' in value && !value.done ? all(generated) : value)),
       failure('worker-lost', 'worker'),
     );
   prefix.free();
@@ -191,11 +217,6 @@ test('a worker that is gone is an error of every call, and so is a closed engine
   await assert.rejects(open, failure('closed', 'engine'));
   await assert.rejects(other.logits('a'), failure('closed', 'engine'));
 });
-
-/** @param {AsyncIterable<unknown>} pieces */
-async function drain(pieces) {
-  for await (const piece of pieces) void piece;
-}
 
 test('a worker that does not start is an error of load()', async () => {
   const load = withWorkers(

@@ -139,7 +139,9 @@ export class Remote {
   #received(message) {
     if ('state' in message) this.state = message.state;
     if ('error' in message) return { error: unpackError(message.error) };
-    return 'value' in message ? { value: unpack(message.value, { handle: ({ id, data }) => this.#take(id, data) }) } : message;
+    const make = { handle: (/** @type {{id: number, data: unknown}} */ { id, data }) => this.#take(id, data) };
+    if ('value' in message) return { value: unpack(message.value, make) };
+    return 'call' in message ? { ...message, args: message.args?.map((arg) => unpack(arg, make)) } : message;
   }
 }
 

@@ -40,7 +40,7 @@ export function serve(owner, service) {
 
   /** @param {{target: number, method: string, args: unknown[], port: MessagePort}} message */
   async function answer({ target, method, args, port }) {
-    const call = new IncomingCall(port);
+    const call = new IncomingCall(port, keep);
     /** @type {{value: unknown} | {error: unknown}} */
     let end;
     /** @type {Transferable[]} */
@@ -88,14 +88,14 @@ class IncomingCall {
   #wake = () => {};
   stopped = false;
 
-  /** @param {MessagePort} port */
-  constructor(port) {
+  /** @param {MessagePort} port @param {(value: unknown) => unknown} keep gives a mark for what stays here */
+  constructor(port, keep) {
     this.port = port;
     this.marks = {
       function:
         (/** @type {{id: number}} */ { id }) =>
         (/** @type {unknown[]} */ ...args) =>
-          port.postMessage({ call: id, args }),
+          port.postMessage({ call: id, args: args.map((arg) => keep(arg) ?? arg) }),
       signal: (/** @type {{id: number, aborted: boolean}} */ { id, aborted }) => {
         this.#controllers[id] = new AbortController();
         if (aborted) this.#controllers[id].abort();

@@ -36,11 +36,14 @@ export const HANDLE = Symbol('handle');
 /** @returns {Outgoing} */
 export const outgoing = () => ({ functions: [], signals: [], transfer: [] });
 
+/** @param {unknown} value @returns {value is unknown[]} */
+const isList = (value) => Array.isArray(value) && typeof value[0] !== 'number';
+
 /** @param {unknown} value @returns {value is Record<string, unknown>} */
 const isPlain = (value) => typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 
 /**
- * @param {unknown} value argument; plain objects are looked into, arrays are not
+ * @param {unknown} value argument; plain objects and arrays are looked into, but for arrays of numbers
  * @param {Outgoing} out gains what it refers to
  * @returns {unknown}
  */
@@ -50,6 +53,7 @@ export function pack(value, out) {
   if (value instanceof URL) return value.href;
   if (value instanceof ReadableStream || value instanceof WritableStream) out.transfer.push(value);
   if (typeof value === 'object' && value !== null && HANDLE in value) return { [MARK]: 'handle', id: value[HANDLE] };
+  if (isList(value)) return value.map((part) => pack(part, out));
   if (!isPlain(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, pack(part, out)]));
 }
@@ -60,6 +64,7 @@ export function pack(value, out) {
  * @returns {unknown}
  */
 export function unpack(value, make) {
+  if (isList(value)) return value.map((part) => unpack(part, make));
   if (!isPlain(value)) return value;
   if (MARK in value) return make[String(value[MARK])](value);
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, unpack(part, make)]));

@@ -2,6 +2,13 @@
 import { serve } from '../../../web/remote/server.js';
 import { ownerPort } from '../../../web/runtime.js';
 
+class Thing {
+  /** @param {number} n */
+  constructor(n) {
+    this.n = n;
+  }
+}
+
 let counted = 0;
 let ended = 0;
 
@@ -24,8 +31,14 @@ serve(ownerPort(), {
       throw new TypeError('as it was');
     },
     stream: (/** @type {ReadableStream} */ stream) => stream.pipeThrough(new TransformStream()),
+    things: (/** @type {{each: (thing: Thing) => void}} */ { each }) => {
+      each(new Thing(1));
+      return new Thing(2);
+    },
+    sum: (/** @type {Thing[]} */ things) => things.reduce((sum, { n }) => sum + n, 0),
     wait: () => new Promise(() => {}),
   },
-  handle: () => undefined,
+  handle: (value) =>
+    value instanceof Thing ? { methods: { square: () => value.n ** 2, free: () => {} }, data: { n: value.n } } : undefined,
   state: () => counted,
 });
