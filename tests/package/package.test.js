@@ -65,6 +65,8 @@ for (const [name, build] of Object.entries(BUILDS)) {
           const expected = { ids, threads: 1, typed: 'bad-argument' };
           assert.deepEqual(await call('generate', { variant: 'simd' }), { ...expected, inWorker: true });
           assert.deepEqual(await call('generate', { variant: 'simd', worker: false }), { ...expected, inWorker: false });
+          // Where nothing is renamed the worker's script can be named.
+          if (name === 'none') assert.ok((await call('generate', { worker: 'halfspace-worker.js' })).inWorker);
           assert.deepEqual(await call('search'), [0, 2]);
           assert.deepEqual(await problems(), []);
           await assert.rejects(call('compile'));
@@ -84,7 +86,10 @@ for (const [name, build] of Object.entries(BUILDS)) {
   });
 }
 
-test('a page whose worker dies is told', { timeout: 60_000 }, async () => {
+test('a page whose worker dies, or does not start, is told', { timeout: 60_000 }, async () => {
   for (const browser of /** @type {const} */ (['chromium', 'firefox']))
-    await inStrictPage(browser, join(app.folder, 'dist-none'), {}, async (call) => assert.equal(await call('lose'), 'worker-lost'));
+    await inStrictPage(browser, join(app.folder, 'dist-none'), {}, async (call) => {
+      assert.equal(await call('lose'), 'worker-lost');
+      assert.equal(await call('failing', { worker: 'nowhere.js' }), 'worker-lost');
+    });
 });

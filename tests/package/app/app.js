@@ -15,6 +15,8 @@ globalThis.app = {
     return { ids, threads, typed, inWorker: answer instanceof Promise };
   },
 
+  failing: (options) => Engine.load('model.gguf', options).then(String, ({ code }) => code),
+
   /** Terminates its worker, of those that the test notes, while it works. */
   async lose() {
     const engine = await Engine.load('model.gguf');
