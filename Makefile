@@ -3,6 +3,7 @@ include wasm/tools.mk
 
 BUILD := build
 C_SOURCES := $(sort $(shell find src -name '*.c') $(wildcard wasm/*.c))
+WEB_SOURCES := $(sort $(shell find web -name '*.js'))
 C_HEADERS := $(sort $(shell find src wasm -name '*.h'))
 BENCH_SOURCES := $(sort $(wildcard tests/bench/kernels/*.[ch]))
 VECTOR_MATH := $(if $(filter x86_64,$(shell uname -m)),-fveclib=libmvec -lmvec)
@@ -13,7 +14,7 @@ CLI := $(NODE) web/cli.js
 BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
 
-.PHONY: all wasm run demo test test-native certify test-node test-browser bench bench-builds lint fmt clean help
+.PHONY: all wasm page types package run demo test test-native certify test-node test-browser test-package bench bench-builds lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -22,6 +23,19 @@ wasm: $(foreach variant,simd relaxed simd.threads relaxed.threads,$(BUILD)/halfs
 
 $(BUILD)/halfspace.%.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
 	sh wasm/build.sh $* $@ $(C_SOURCES)
+
+page: $(BUILD)/halfspace.js ## bundle what pages load
+
+$(BUILD)/halfspace.js: $(WEB_SOURCES) package/build-page.js | wasm tools-npm
+	$(NODE) package/build-page.js
+
+types: $(BUILD)/types/page.d.ts ## declarations for TypeScript, from the comments
+
+$(BUILD)/types/page.d.ts: $(WEB_SOURCES) package/tsconfig.types.json tsconfig.json | tools-npm
+	rm -rf $(BUILD)/types
+	npx tsc -p package/tsconfig.types.json
+
+package: wasm page types ## all that `npm pack` packs
 
 # For benches, never shipped: the core with a clock around its phases, and a driver of single kernels, also natively.
 bench-builds: $(foreach variant,simd relaxed,$(BUILD)/profile.$(variant).wasm $(BUILD)/kernels.$(variant).wasm) $(BUILD)/kernels.native
@@ -41,12 +55,11 @@ $(BUILD)/kernels.native: $(C_SOURCES) $(C_HEADERS) $(BENCH_SOURCES) | tools-nati
 run: wasm tools-npm ## answer a question about a long document, dense and hsr side by side
 	$(CLI) compare --model "$$($(CLI) pull)" --prompt-file $(DOCUMENT) --question "$(QUESTION)"
 
-demo: wasm tools-npm ## fetch the model, build, and serve the page
+demo: page tools-npm ## fetch the model, build, and serve the page
 	$(CLI) pull
-	$(NODE) demo/build.js
 	$(NODE) demo/serve.js
 
-test: test-native test-node test-browser ## every test
+test: test-native test-node test-browser test-package ## every test
 
 test-native: tools-native ## C kernels against their references, with sanitizers
 	sh tests/native/run.sh
@@ -57,8 +70,11 @@ certify: tools-native ## a million certified queries, half with each form of the
 test-node: wasm bench-builds tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
 
-test-browser: wasm bench-builds tools-npm tools-browser ## the page in Chromium and Firefox
+test-browser: page bench-builds tools-npm tools-browser ## the page in Chromium and Firefox
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/browser/*.test.js
+
+test-package: package tools-npm tools-package tools-browser ## what `npm pack` packs: installed, typed, and in pages built by vite, esbuild, webpack and nothing
+	$(NODE) --test tests/package/*.test.js
 
 bench: wasm bench-builds tools-npm tools-bench tools-browser ## benches, with peers where there are some; reports go to build/bench (an hour)
 	@set -e; for name in $(BENCHES); do \

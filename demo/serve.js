@@ -1,4 +1,4 @@
-/** Serves the demo: page, bundles, WebAssembly, and the model from the cache, cross-origin isolated. `--port N`, default 8080. */
+/** Serves the demo: page, package, WebAssembly, and the model from the cache, cross-origin isolated. `--port N`, default 8080. */
 import { createServer } from 'node:http';
 import { dirname, basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +15,7 @@ const headers = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-emb
 const setHeaders = (/** @type {import('node:http').ServerResponse} */ response) => {
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
 };
-const folders = Object.fromEntries(['demo', 'build'].map((name) => [name, sirv(`${root}${name}`, { dev: true, setHeaders })]));
+const folders = Object.fromEntries(['demo', 'build', 'web'].map((name) => [name, sirv(`${root}${name}`, { dev: true, setHeaders })]));
 const models = sirv(dirname(model), { dev: true, setHeaders });
 
 const server = createServer((request, response) => {

@@ -12,7 +12,7 @@ define need
 	fi
 endef
 
-.PHONY: tools-wasm tools-native tools-browser tools-npm tools-bench
+.PHONY: tools-wasm tools-native tools-browser tools-npm tools-bench tools-package
 
 tools-wasm: tools-npm
 	$(call need,emcc clang-22 wasm-ld-22,emscripten clang-22 lld-22 llvm-22)
@@ -36,4 +36,11 @@ tools-bench: tests/bench/node_modules/.package-lock.json
 
 tests/bench/node_modules/.package-lock.json: tests/bench/package-lock.json
 	cd tests/bench && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# Bundlers, for the test of the package.
+tools-package: tests/package/node_modules/.package-lock.json
+
+tests/package/node_modules/.package-lock.json: tests/package/package-lock.json
+	cd tests/package && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@

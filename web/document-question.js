@@ -7,16 +7,16 @@ const TEMPLATE_TOKENS = 96;
 
 /**
  * The conversation's tokens, with as much of the document's beginning as the context holds beside the question and the answer.
- * @param {import('./engine.js').Engine} engine
+ * @param {import('./api.js').Engine} engine
  * @param {string} document
  * @param {string} question
  * @param {{ctx?: number, answerTokens: number}} options
  * @throws {HalfspaceError} context-full: not even one token of the document fits
- * @returns {{ids: number[], shownTokens: number, documentTokens: number}}
+ * @returns {Promise<{ids: number[], shownTokens: number, documentTokens: number}>}
  */
-export function documentQuestion(engine, document, question, { ctx = engine.ctx, answerTokens }) {
-  const all = engine.tokenize(document);
-  const room = ctx - answerTokens - engine.tokenize(question).length - TEMPLATE_TOKENS;
+export async function documentQuestion(engine, document, question, { ctx = engine.ctx, answerTokens }) {
+  const all = await engine.tokenize(document);
+  const room = ctx - answerTokens - (await engine.tokenize(question)).length - TEMPLATE_TOKENS;
   if (room < 1) {
     throw new HalfspaceError('context-full', `a context of ${ctx} tokens leaves no room for the document`, {
       field: 'ctx',
@@ -24,7 +24,7 @@ export function documentQuestion(engine, document, question, { ctx = engine.ctx,
       limit: ctx - room + 1,
     });
   }
-  const shown = engine.detokenize(all.slice(0, room));
-  const ids = engine.chatTokens([{ role: 'user', content: `Read this text:\n\n${shown}\n\nQuestion: ${question}` }]);
+  const shown = await engine.detokenize(all.slice(0, room));
+  const ids = await engine.chatTokens([{ role: 'user', content: `Read this text:\n\n${shown}\n\nQuestion: ${question}` }]);
   return { ids, shownTokens: Math.min(room, all.length), documentTokens: all.length };
 }

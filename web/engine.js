@@ -6,6 +6,7 @@ import { Context, nextTurn } from './context.js';
 import { HalfspaceError } from './errors.js';
 import { runGeneration } from './generation.js';
 import { readGguf } from './gguf.js';
+import { pieceStream } from './piece-stream.js';
 import { Prefix } from './prefix.js';
 import { createSampler } from './sampler.js';
 import { checkFit, ContextSink } from './snapshot/context.js';
@@ -17,6 +18,8 @@ import { loadWasm } from './wasm-loader.js';
 import { loadWeights } from './weights.js';
 
 /**
+ * @typedef {import('./api.js').Engine} Api
+ * @typedef {import('./api.js').Prefix} PrefixApi
  * @typedef {{role: string, content: string}} Message
  * @typedef {string | number[] | Message[]} Prompt text, token ids, or a conversation for the file's chat template
  * @typedef {import('./attention-params.js').EngineAttention | import('./attention-params.js').Mode} Attention
@@ -70,6 +73,7 @@ import { loadWeights } from './weights.js';
 
 export { Prefix };
 
+/** @implements {Api} */
 export class Engine {
   #closed = false;
 
@@ -250,24 +254,8 @@ export class Engine {
    * @param {GenerateOptions} [options]
    * @returns {ReadableStream<Piece>}
    */
-  stream(prompt, options = {}) {
-    const cancelled = new AbortController();
-    const signal = options.signal ? AbortSignal.any([options.signal, cancelled.signal]) : cancelled.signal;
-    const pieces = this.generate(prompt, { ...options, signal });
-    return new ReadableStream(
-      {
-        async pull(controller) {
-          const { done, value } = await pieces.next();
-          if (done) controller.close();
-          else controller.enqueue(value);
-        },
-        async cancel() {
-          cancelled.abort();
-          await pieces.return();
-        },
-      },
-      { highWaterMark: 0 },
-    );
+  stream(prompt, options) {
+    return pieceStream(this, prompt, options);
   }
 
   /**

@@ -1,6 +1,6 @@
 /**
  * @typedef {'bad-argument' | 'bad-file' | 'unsupported' | 'out-of-memory' | 'context-full' | 'aborted' | 'io' | 'checksum'
- *   | 'closed' | 'no-simd' | 'quota' | 'not-found' | 'bad-chunk'} ErrorCode
+ *   | 'closed' | 'no-simd' | 'quota' | 'not-found' | 'bad-chunk' | 'worker-lost'} ErrorCode
  */
 
 /** Every error Halfspace throws: a code to branch on, one readable line, and what exactly was wrong. */

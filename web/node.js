@@ -1,3 +1,3 @@
-/** Halfspace in Node.js, Deno and Bun: all of index.js, and what needs a file system. */
+/** Halfspace in Node.js, Deno and Bun: the engine itself, with everything that it answers at once. */
 export * from './index.js';
 export { openFileStore } from './stores/files.js';

@@ -1,5 +1,6 @@
 /** Where bytes come from: a path, a URL, a File, or memory, behind one interface of ranges and streams. */
 import { HalfspaceError } from './errors.js';
+import { builtin, inNode } from './runtime.js';
 
 /** A dropped connection is taken up again where it broke off, this many times in a row without a new byte. */
 const MAX_RETRIES = 5;
@@ -116,7 +117,8 @@ function blobSource(blob, name) {
 
 /** @param {string} path */
 async function fileSource(path) {
-  const { open } = await import('node:fs/promises');
+  if (!inNode) throw new HalfspaceError('unsupported', `${path}: there are no paths here, only URLs`, { field: 'source', value: path });
+  const { open } = builtin('node:fs/promises');
   /** @type {import('node:fs/promises').FileHandle} */
   let file;
   try {

@@ -2,6 +2,7 @@
 import { threads as threadsSupported } from 'wasm-feature-detect';
 
 import { badArgument, HalfspaceError } from './errors.js';
+import { builtin, inNode, nodeWorker, pageWorker } from './runtime.js';
 
 /** HS_MAX_THREADS of src/base/hs.h. */
 const MAX_THREADS = 16;
@@ -10,8 +11,6 @@ const AUTO_THREADS = 4;
 const START_MS = 10_000;
 /** As much as wasm/build.sh gives the first instance. */
 const STACK_BYTES = 131_072;
-
-const inNode = globalThis.process?.versions?.node !== undefined;
 
 /** Why workers cannot share memory here; undefined where they can. */
 async function obstacle() {
@@ -24,8 +23,8 @@ async function obstacle() {
 }
 
 /** Processors that this process may use. */
-async function processors() {
-  return inNode ? (await import('node:os')).availableParallelism() : navigator.hardwareConcurrency;
+function processors() {
+  return inNode ? builtin('node:os').availableParallelism() : navigator.hardwareConcurrency;
 }
 
 /**
@@ -40,7 +39,7 @@ export async function threadCount(wanted, reasons) {
     throw badArgument('threads', `must be auto or 1 to ${MAX_THREADS}, not ${wanted}`, wanted, MAX_THREADS);
   if (wanted === 1) return 1;
   const why = await obstacle();
-  if (!why) return wanted === 'auto' ? Math.min(AUTO_THREADS, await processors()) : wanted;
+  if (!why) return wanted === 'auto' ? Math.min(AUTO_THREADS, processors()) : wanted;
   if (wanted !== 'auto') throw unsupported(wanted, why);
   reasons.push(`threads: ${why}`);
   return 1;
@@ -50,33 +49,15 @@ export async function threadCount(wanted, reasons) {
 const unsupported = (value, why, cause) =>
   new HalfspaceError('unsupported', `threads: ${why}`, { field: 'threads', value, limit: 1, cause });
 
-/** Node's workers, which are those of Deno and Bun too, and a page's, behind one set of methods. */
-async function openWorker() {
-  if (inNode) {
-    const { Worker } = await import('node:worker_threads');
-    // Without the process's own options: some, as --input-type, are not for scripts of files.
-    const worker = new Worker(new URL('./thread-worker.js', import.meta.url), { execArgv: [] });
-    return {
-      listen: (/** @type {'message' | 'error' | 'exit'} */ type, /** @type {(value: any) => void} */ listener) =>
-        void worker.on(type, listener),
-      post: (/** @type {object} */ message) => worker.postMessage(message),
-      unref: () => worker.unref(),
-      terminate: () => void worker.terminate(),
-    };
-  }
-  const worker = new Worker(new URL('./thread-worker.js', import.meta.url), { type: 'module' });
-  return {
-    listen: (/** @type {'message' | 'error' | 'exit'} */ type, /** @type {(value: any) => void} */ listener) =>
-      worker.addEventListener(type, (event) => listener('data' in event ? event.data : event)),
-    post: (/** @type {object} */ message) => worker.postMessage(message),
-    unref: () => {},
-    terminate: () => worker.terminate(),
-  };
+/** The URLs are written out, each for itself: that is how bundlers see a worker. */
+function openWorker() {
+  if (inNode) return nodeWorker(new URL('./thread-worker.js', import.meta.url));
+  return pageWorker(new Worker(new URL('./thread-worker.js', import.meta.url), { type: 'module' }));
 }
 
 /** The workers of one instance of the core. */
 export class ThreadPool {
-  /** @type {Awaited<ReturnType<typeof openWorker>>[]} */
+  /** @type {import('./remote/wire.js').WorkerHandle[]} */
   #workers = [];
   #exports;
   #live = 1;
@@ -122,7 +103,7 @@ export class ThreadPool {
   async #add(module, memory, thread) {
     const stack = this.#exports.hs_alloc(STACK_BYTES) >>> 0;
     if (stack === 0) throw new Error('no memory for its stack');
-    const worker = await openWorker();
+    const worker = openWorker();
     this.#workers.push(worker);
     return new Promise((resolve, reject) => {
       worker.listen('message', () => {

@@ -2,8 +2,9 @@
  * One thread of a pool (thread-pool.js): an instance of the core over the shared memory, which works until the pool closes.
  * Gets one message, {module, memory, stack, thread}; answers 'ready'.
  */
-const node = globalThis.process?.versions?.node !== undefined;
-const port = /** @type {MessagePort} */ (/** @type {unknown} */ (node ? (await import('node:worker_threads')).parentPort : globalThis));
+import { ownerPort } from './runtime.js';
+
+const port = ownerPort();
 
 port.onmessage = (/** @type {MessageEvent} */ { data: { module, memory, stack, thread } }) => {
   const exports = /** @type {import('./wasm-loader.js').Exports} */ (

@@ -2,6 +2,7 @@
 import { relaxedSimd, simd } from 'wasm-feature-detect';
 
 import { HalfspaceError } from './errors.js';
+import { builtin, inNode } from './runtime.js';
 import { threadCount, ThreadPool } from './thread-pool.js';
 
 const INITIAL_PAGES = 32;
@@ -23,6 +24,14 @@ const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument
  * @property {Partial<Record<Build, WebAssembly.Module | BufferSource | string | URL>>} [wasm] where a runtime needs to be
  *   told: compiled modules (edge workers), bytes, or URLs
  */
+
+/** Written out, for bundlers to see them; asked for late, as edge workers have no URL of their own. @type {Record<Build, () => URL>} */
+const FILES = {
+  simd: () => new URL('../build/halfspace.simd.wasm', import.meta.url),
+  relaxed: () => new URL('../build/halfspace.relaxed.wasm', import.meta.url),
+  'simd.threads': () => new URL('../build/halfspace.simd.threads.wasm', import.meta.url),
+  'relaxed.threads': () => new URL('../build/halfspace.relaxed.threads.wasm', import.meta.url),
+};
 
 /** One instance of the core: its exports, and access to its memory. */
 export class Wasm {
@@ -143,11 +152,8 @@ async function moduleOf(build, options) {
   const given = options.wasm?.[build];
   if (given instanceof WebAssembly.Module) return given;
   if (given && typeof given !== 'string' && !(given instanceof URL)) return WebAssembly.compile(given);
-  const url = given ? new URL(given) : new URL(`../build/halfspace.${build}.wasm`, import.meta.url);
-  if (url.protocol === 'file:') {
-    const { readFile } = await import('node:fs/promises');
-    return WebAssembly.compile(await readFile(url));
-  }
+  const url = given ? new URL(given) : FILES[build]();
+  if (inNode && url.protocol === 'file:') return WebAssembly.compile(await builtin('node:fs/promises').readFile(url));
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: status ${response.status}`);
   return WebAssembly.compile(await response.arrayBuffer());

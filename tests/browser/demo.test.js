@@ -1,11 +1,10 @@
 /** The page in Chromium and Firefox: it loads the model, answers as Node does, stops, and survives a bad file. */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { promisify } from 'node:util';
 
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
@@ -22,7 +21,6 @@ let server;
 let badFile = '';
 
 before(async () => {
-  await promisify(execFile)(process.execPath, ['demo/build.js']);
   server = spawn(process.execPath, ['demo/serve.js', '--port', '0'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, HALFSPACE_TEST_MODEL: await modelPath() },

@@ -56,7 +56,7 @@ export async function generate(options) {
 export async function compare(options) {
   const document = await readText(options.promptFile);
   const engine = await loadEngine(options);
-  const { ids, documentTokens } = documentQuestion(engine, document, options.question, { answerTokens: options.maxTokens });
+  const { ids, documentTokens } = await documentQuestion(engine, document, options.question, { answerTokens: options.maxTokens });
   const bar = progress('prefill', 'tokens');
   // The last token belongs to the generations: its logits start the answer.
   const prefix = await engine.prefill(ids.slice(0, -1), { onPrefill: bar.update });

@@ -1,0 +1,35 @@
+/**
+ * The public methods of an engine, the same wherever it runs: here (engine.js) or in a worker (worker-engine.js). What is short
+ * enough to be answered at once, `tokenize`, `detokenize` and `chatTokens`, is answered at once by an engine that is here, and by a
+ * promise from a worker: `await` suits both.
+ *
+ * @typedef {import('./engine.js').Prompt} Prompt
+ * @typedef {import('./engine.js').EngineOptions & {worker?: boolean | string | URL}} LoadOptions worker: a page's engine runs
+ *   in a worker unless this is false; a URL says where halfspace-worker.js is, if not beside the page's own script
+ * @typedef {Omit<import('./engine.js').GenerateOptions, 'prefix'> & {prefix?: Prefix}} GenerateOptions
+ *
+ * @typedef {object} Prefix a prefilled prompt that several generations may continue
+ * @property {number} length in tokens
+ * @property {number} prefillMs
+ * @property {() => void} free gives the memory back, once generations that use it have ended
+ * @property {boolean} freed
+ *
+ * @typedef {{
+ *   readonly info: import('./engine.js').Engine['info'],
+ *   readonly ctx: number,
+ *   readonly kv: 'q8' | 'f32',
+ *   readonly parameters: number,
+ *   readonly config: import('./config.js').ModelConfig,
+ *   generate(prompt: Prompt, options?: GenerateOptions): AsyncGenerator<import('./engine.js').Piece, void>,
+ *   stream(prompt: Prompt, options?: GenerateOptions): ReadableStream<import('./engine.js').Piece>,
+ *   prefill(...args: Parameters<import('./engine.js').Engine['prefill']>): Promise<Prefix>,
+ *   logits(...args: Parameters<import('./engine.js').Engine['logits']>): ReturnType<import('./engine.js').Engine['logits']>,
+ *   perplexity(...args: Parameters<import('./engine.js').Engine['perplexity']>): ReturnType<import('./engine.js').Engine['perplexity']>,
+ *   tokenize(...args: Parameters<import('./engine.js').Engine['tokenize']>): number[] | Promise<number[]>,
+ *   detokenize(...args: Parameters<import('./engine.js').Engine['detokenize']>): string | Promise<string>,
+ *   chatTokens(...args: Parameters<import('./engine.js').Engine['chatTokens']>): number[] | Promise<number[]>,
+ *   close(): void,
+ * }} Engine
+ */
+
+export {};

@@ -1,0 +1,25 @@
+/** Halfspace in a page: engines run in a worker, unless they are told not to. */
+import { absolute, Engine as WorkerEngine } from './worker-engine.js';
+
+export { HalfspaceError } from './errors.js';
+
+/** Types for those who write TypeScript. @typedef {import('./api.js').Prefix} Prefix */
+/** @typedef {import('./api.js').GenerateOptions} GenerateOptions */
+/** @typedef {import('./api.js').LoadOptions} LoadOptions */
+
+/** @typedef {import('./api.js').Engine} Engine */
+
+export const Engine = {
+  /**
+   * Loads a GGUF file: a URL, which may be relative to the page, a File, or bytes.
+   * @param {string | URL | Blob | Uint8Array | ArrayBuffer} source
+   * @param {import('./api.js').LoadOptions} [options] worker: default true in a page, false in a worker, which is not in the way
+   * @returns {Promise<Engine>}
+   * @throws {import('./errors.js').HalfspaceError}
+   */
+  async load(source, { worker = typeof document !== 'undefined', ...options } = {}) {
+    if (worker) return WorkerEngine.load(source, { worker, ...options });
+    const { Engine: Here } = await import('./engine.js');
+    return Here.load(absolute(source), options);
+  },
+};

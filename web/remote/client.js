@@ -1,0 +1,225 @@
+/** The calling side of a worker (wire.js): values, generators, callbacks, abort signals and errors as if it were here. */
+import { HalfspaceError } from '../errors.js';
+import { inNode } from '../runtime.js';
+import { MAX_CALLS, outgoing, pack, unpack, unpackError } from './wire.js';
+
+/**
+ * @typedef {object} Message of a call's port
+ * @property {unknown} [piece]
+ * @property {unknown} [value]
+ * @property {any} [error]
+ * @property {number} [call]
+ * @property {unknown[]} [args]
+ * @property {unknown} [state]
+ */
+
+export class Remote {
+  /** @type {Set<OutgoingCall>} */
+  #calls = new Set();
+  /** @type {HalfspaceError | undefined} */
+  #end;
+  #watching = new AbortController();
+  #worker;
+  #take;
+  /** What the worker said of itself at the end of the last call. @type {any} */
+  state;
+
+  /**
+   * @param {import('./wire.js').WorkerHandle} worker
+   * @param {(id: number, data: any) => unknown} take makes what stands here for an object that stays in the worker
+   */
+  constructor(worker, take) {
+    this.#worker = worker;
+    this.#take = take;
+    worker.listen('error', (error) => this.#lose(error?.message ?? 'its script failed to load'));
+    worker.listen('exit', () => this.#lose('it ended'));
+    worker.unref();
+    if (!inNode) this.#watch();
+  }
+
+  /** Pages are not told when a worker dies; what it had locked becomes free, though. */
+  #watch() {
+    const { locks } = navigator; // not there where a page is not secure
+    if (!locks) return;
+    const lock = `halfspace ${crypto.randomUUID()}`;
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      locks.request(lock, { signal: this.#watching.signal }, () => this.#lose('it ended')).catch(() => {}); // closed
+    };
+    this.#worker.post({ lock, port: port2 }, [port2]);
+  }
+
+  /**
+   * @param {string} method
+   * @param {unknown[]} args
+   * @param {number} [target] handle; default the engine
+   * @returns {Promise<any>}
+   */
+  async call(method, args, target = 0) {
+    const call = this.#start(method, args, target);
+    try {
+      return (await call.take()).value;
+    } finally {
+      await call.finish();
+    }
+  }
+
+  /**
+   * @param {string} method that gives a generator
+   * @param {unknown[]} args
+   * @returns {AsyncGenerator<any, void>}
+   */
+  async *iterate(method, args) {
+    const call = this.#start(method, args, 0);
+    try {
+      for (;;) {
+        const message = await call.take();
+        if (!('piece' in message)) return;
+        yield message.piece;
+        call.port.postMessage({ more: 1 });
+      }
+    } finally {
+      await call.finish();
+    }
+  }
+
+  /** Nobody waits for the answer, and a worker that is gone does not matter. @param {string} method @param {number} target */
+  send(method, target) {
+    if (!this.#end) void this.call(method, [], target).catch(() => {});
+  }
+
+  /** Ends the worker, and with it every call. */
+  close() {
+    this.#finish(new HalfspaceError('closed', 'the engine is closed', { field: 'engine' }));
+  }
+
+  /** @param {string} why */
+  #lose(why) {
+    this.#finish(new HalfspaceError('worker-lost', `the worker was lost: ${why}`, { field: 'worker' }));
+  }
+
+  /** @param {HalfspaceError} error of every call from now on */
+  #finish(error) {
+    if (this.#end) return;
+    this.#end = error;
+    this.#watching.abort();
+    this.#worker.terminate();
+    for (const call of this.#calls) call.put({ error });
+  }
+
+  /** @param {string} method @param {unknown[]} args @param {number} target */
+  #start(method, args, target) {
+    if (this.#end) throw this.#end;
+    if (this.#calls.size === MAX_CALLS)
+      throw new HalfspaceError('bad-argument', `more than ${MAX_CALLS} calls at once`, { field: 'calls', limit: MAX_CALLS });
+    const out = outgoing();
+    const packed = args.map((arg) => pack(arg, out));
+    const { port1, port2 } = new MessageChannel();
+    try {
+      this.#worker.post({ method, target, args: packed, port: port2 }, [port2, ...out.transfer]);
+    } catch (cause) {
+      port1.close();
+      throw new HalfspaceError(
+        'bad-argument',
+        `an argument of ${method} cannot be sent to a worker: ${/** @type {Error} */ (cause).message}`,
+        {
+          field: method,
+          cause,
+        },
+      );
+    }
+    const call = new OutgoingCall(port1, out, (message) => this.#received(message));
+    this.#calls.add(call);
+    void call.ended.then(() => this.#calls.delete(call));
+    return call;
+  }
+
+  /** @param {Message} message as it came @returns {Message} */
+  #received(message) {
+    if ('state' in message) this.state = message.state;
+    if ('error' in message) return { error: unpackError(message.error) };
+    const make = { handle: (/** @type {{id: number, data: unknown}} */ { id, data }) => this.#take(id, data) };
+    if ('value' in message) return { value: unpack(message.value, make) };
+    return 'call' in message ? { ...message, args: message.args?.map((arg) => unpack(arg, make)) } : message;
+  }
+}
+
+class OutgoingCall {
+  /** @type {Message[]} pieces, at most AHEAD, calls between them, and the end */
+  #inbox = [];
+  #wake = () => {};
+  #over = () => {};
+  #isOver = false;
+  /** @type {AbortSignal | undefined} */
+  #abortedBy;
+  #gaveUp = false;
+  #out;
+  #unlisten;
+
+  /** @param {MessagePort} port @param {import('./wire.js').Outgoing} out @param {(message: Message) => Message} received */
+  constructor(port, out, received) {
+    this.port = port;
+    this.#out = out;
+    this.ended = new Promise((resolve) => (this.#over = () => resolve(undefined)));
+    port.onmessage = ({ data }) => this.put(received(data));
+    this.#unlisten = out.signals.map((signal, id) => {
+      const abort = () => this.#abort(signal, id);
+      signal.addEventListener('abort', abort);
+      return () => signal.removeEventListener('abort', abort);
+    });
+  }
+
+  /** What nobody asked for yet is given up. @param {AbortSignal} signal @param {number} id */
+  #abort(signal, id) {
+    this.#abortedBy = signal;
+    if (!this.#isOver) this.port.postMessage({ abort: id });
+    for (const message of this.#inbox.splice(0)) this.put(message, true);
+  }
+
+  /** @param {Message} message @param {boolean} [again] it was in the inbox already */
+  put(message, again = false) {
+    const isEnd = 'value' in message || 'error' in message;
+    if (this.#isOver && !again) return;
+    if (this.#abortedBy && !isEnd) {
+      this.#gaveUp ||= 'piece' in message;
+      return;
+    }
+    this.#inbox.push(message);
+    this.#wake();
+    if (isEnd && !again) {
+      this.#isOver = true;
+      this.port.close();
+      this.#over();
+    }
+  }
+
+  /** The next piece, or the end; runs callbacks on the way. @returns {Promise<Message>} */
+  async take() {
+    for (;;) {
+      while (this.#inbox.length === 0) await new Promise((resolve) => (this.#wake = () => resolve(undefined)));
+      const message = /** @type {Message} */ (this.#inbox.shift());
+      if ('call' in message) {
+        this.#out.functions[Number(message.call)](...(message.args ?? []));
+        continue;
+      }
+      if ('error' in message) throw message.error.code === 'aborted' ? this.#aborted(message.error) : message.error;
+      if (this.#gaveUp) throw this.#aborted();
+      return message;
+    }
+  }
+
+  /** With the reason that the caller gave, which is not sent back and forth. @param {HalfspaceError} [error] as it came */
+  #aborted(error) {
+    const signal = this.#out.signals.find(({ aborted }) => aborted);
+    return signal || !error ? new HalfspaceError('aborted', 'aborted by the caller', { cause: signal?.reason }) : error;
+  }
+
+  /** Stops what is not at its end, and waits for that. What the caller did not take is freed. */
+  async finish() {
+    if (!this.#isOver) this.port.postMessage({ stop: true });
+    await this.ended;
+    for (const unlisten of this.#unlisten) unlisten();
+    for (const { value } of this.#inbox.splice(0)) /** @type {any} */ (value)?.free?.();
+  }
+}

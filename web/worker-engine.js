@@ -1,0 +1,151 @@
+/** An engine in a worker, with the methods of one that is here (api.js). The page, or Node's event loop, stays free. */
+import { pieceStream } from './piece-stream.js';
+import { Remote } from './remote/client.js';
+import { stepOf } from './remote/steps.js';
+import { HANDLE } from './remote/wire.js';
+import { inNode, nodeWorker, pageWorker } from './runtime.js';
+
+export { HalfspaceError } from './errors.js';
+
+/**
+ * @typedef {import('./engine.js').Engine} Here
+ * @typedef {import('./engine.js').Prompt} Prompt
+ * @typedef {import('./api.js').Engine} Api
+ * @typedef {import('./api.js').Prefix} PrefixApi
+ */
+
+/** A prefix that is in the worker. @implements {PrefixApi} */
+export class Prefix {
+  #remote;
+  #freed = false;
+  [HANDLE] = 0;
+
+  /** Use engine.prefill(). @param {Remote} remote @param {number} id @param {{length: number, prefillMs: number}} data */
+  constructor(remote, id, { length, prefillMs }) {
+    this.#remote = remote;
+    this[HANDLE] = id;
+    this.length = length;
+    this.prefillMs = prefillMs;
+  }
+
+  free() {
+    if (!this.#freed) this.#remote.send('free', this[HANDLE]);
+    this.#freed = true;
+  }
+
+  get freed() {
+    return this.#freed;
+  }
+}
+
+/** @implements {Api} */
+export class Engine {
+  #remote;
+
+  /** Use Engine.load(). @param {Remote} remote @param {Pick<Here, 'config' | 'ctx' | 'kv' | 'parameters'>} model */
+  constructor(remote, { config, ctx, kv, parameters }) {
+    this.#remote = remote;
+    this.config = config;
+    this.ctx = ctx;
+    this.kv = kv;
+    this.parameters = parameters;
+  }
+
+  /**
+   * Starts a worker and loads a GGUF file in it: a path (Node), a URL, which may be relative to the page, a File, or bytes.
+   * @param {string | URL | Blob | Uint8Array | ArrayBuffer} source
+   * @param {import('./api.js').LoadOptions} [options]
+   * @throws {import('./errors.js').HalfspaceError} worker-lost, from this and every other method: the worker did not start, or is gone
+   */
+  static async load(source, { worker, ...options } = {}) {
+    const own = typeof worker === 'string' || worker instanceof URL ? worker : undefined;
+    /** @type {Remote} */
+    const remote = new Remote(openWorker(own), (id, data) => new Prefix(remote, id, data));
+    try {
+      return new Engine(remote, await remote.call('load', [absolute(source), options]));
+    } catch (error) {
+      remote.close();
+      throw error;
+    }
+  }
+
+  /** As it was when the last call ended. @returns {Here['info']} */
+  get info() {
+    return this.#remote.state;
+  }
+
+  /**
+   * The worker is up to 4 pieces ahead, and waits for this side then. With `watch` every piece brings along what its step may be
+   * asked for.
+   * @param {Prompt} prompt
+   * @param {import('./api.js').GenerateOptions} [options]
+   * @returns {AsyncGenerator<import('./engine.js').Piece, void>}
+   */
+  async *generate(prompt, options) {
+    const { nLayers: layers, nKvHeads: kvHeads } = this.config;
+    for await (const { step, ...piece } of this.#remote.iterate('generate', [prompt, options]))
+      yield { ...piece, ...(step && { step: stepOf(step, { layers, kvHeads }) }) };
+  }
+
+  /**
+   * generate() as a stream.
+   * @param {Prompt} prompt
+   * @param {import('./api.js').GenerateOptions} [options]
+   */
+  stream(prompt, options) {
+    return pieceStream(this, prompt, options);
+  }
+
+  /** @param {Parameters<Here['prefill']>} args @returns {Promise<Prefix>} */
+  prefill(...args) {
+    return this.#remote.call('prefill', args);
+  }
+
+  /** @param {Parameters<Here['logits']>} args @returns {ReturnType<Here['logits']>} */
+  logits(...args) {
+    return this.#remote.call('logits', args);
+  }
+
+  /** @param {Parameters<Here['perplexity']>} args @returns {ReturnType<Here['perplexity']>} */
+  perplexity(...args) {
+    return this.#remote.call('perplexity', args);
+  }
+
+  /** @param {Parameters<Here['tokenize']>} args @returns {Promise<number[]>} */
+  tokenize(...args) {
+    return this.#remote.call('tokenize', args);
+  }
+
+  /** @param {Parameters<Here['detokenize']>} args @returns {Promise<string>} */
+  detokenize(...args) {
+    return this.#remote.call('detokenize', args);
+  }
+
+  /** @param {Parameters<Here['chatTokens']>} args @returns {Promise<number[]>} */
+  chatTokens(...args) {
+    return this.#remote.call('chatTokens', args);
+  }
+
+  /** Ends the worker. Calls that are open, and later ones, throw 'closed'. */
+  close() {
+    this.#remote.close();
+  }
+}
+
+/** @param {string | URL} [url] of a page's worker, where it is not this package's own */
+function openWorker(url) {
+  if (inNode) return nodeWorker(new URL('./worker.js', import.meta.url));
+  if (url) return pageWorker(new Worker(absolute(url), { type: 'module' }));
+  return pageWorker(new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }));
+}
+
+/**
+ * In a page text is a URL, relative to the page as everywhere there: a worker would take it as relative to its own script.
+ * @template T
+ * @param {T} source
+ */
+export function absolute(source) {
+  if (inNode || typeof source !== 'string' || source === '') return source;
+  const base = globalThis.document?.baseURI ?? location.href;
+  return URL.canParse(source, base) ? new URL(source, base).href : source;
+}
