@@ -9,6 +9,8 @@ const RETRY_PAUSE_MS = 100;
 const FILE_CHUNK_BYTES = 1 << 20;
 
 /**
+ * @typedef {(url: string | URL, init?: RequestInit) => Promise<Response>} Fetch as the global one, for example of a binding
+ *
  * @typedef {object} ByteSource
  * @property {string} name
  * @property {number} size bytes
@@ -25,15 +27,15 @@ export function throwIfAborted(signal) {
 
 /**
  * @param {string | URL | Blob | Uint8Array | ArrayBuffer} source
- * @param {{signal?: AbortSignal}} [options]
+ * @param {{signal?: AbortSignal, fetch?: Fetch}} [options] fetch: what URLs are read with, default the global one
  * @returns {Promise<ByteSource>}
  */
-export async function openSource(source, { signal } = {}) {
+export async function openSource(source, { signal, fetch } = {}) {
   throwIfAborted(signal);
   if (source instanceof ArrayBuffer) return blobSource(new Blob([source]), 'memory');
   if (source instanceof Uint8Array) return blobSource(new Blob([/** @type {BlobPart} */ (source)]), 'memory');
   if (source instanceof Blob) return blobSource(source, 'name' in source ? String(source.name) : 'blob');
-  if (source instanceof URL || (typeof source === 'string' && /^https?:/.test(source))) return httpSource(String(source), signal);
+  if (source instanceof URL || (typeof source === 'string' && /^https?:/.test(source))) return httpSource(String(source), signal, fetch);
   if (typeof source === 'string' && source !== '') return fileSource(source);
   throw new HalfspaceError('bad-argument', 'source must be a path, a URL, a File or bytes', { field: 'source', value: source });
 }
@@ -150,9 +152,10 @@ async function fileSource(path) {
 /**
  * @param {string} url
  * @param {AbortSignal | undefined} openSignal
+ * @param {Fetch} [fetch]
  */
-async function httpSource(url, openSignal) {
-  const first = await request(url, 0, 1, openSignal);
+async function httpSource(url, openSignal, fetch) {
+  const first = await request({ url, fetch }, 0, 1, openSignal);
   const ranges = first.remote.status === 206;
   if (ranges) await discard(first);
   /** A server without ranges sends the whole file: one response is kept and read onward from call to call. */
@@ -162,7 +165,7 @@ async function httpSource(url, openSignal) {
   async function connect(offset, end, signal) {
     if (kept && kept.at <= offset) return kept;
     if (kept) await discard(kept);
-    const connection = await request(url, offset, end - offset, signal, first.remote);
+    const connection = await request({ url, fetch }, offset, end - offset, signal, first.remote);
     if (!ranges) kept = connection;
     return connection;
   }
@@ -268,8 +271,9 @@ async function pause(ms, signal) {
  * fetch() whose failure to connect is a HalfspaceError with field 'connection'.
  * @param {string | URL} url
  * @param {RequestInit} init
+ * @param {Fetch} [fetch]
  */
-export async function fetchOrFail(url, init) {
+export async function fetchOrFail(url, init, fetch = globalThis.fetch) {
   try {
     return await fetch(url, init);
   } catch (cause) {
@@ -283,15 +287,15 @@ export async function fetchOrFail(url, init) {
 }
 
 /**
- * @param {string} url
+ * @param {{url: string, fetch?: Fetch}} file
  * @param {number} offset
  * @param {number} length
  * @param {AbortSignal | undefined} signal
  * @param {Remote} [known] what the first response said
  * @returns {Promise<Connection>}
  */
-async function request(url, offset, length, signal, known) {
-  const response = await fetchOrFail(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` }, signal });
+async function request({ url, fetch }, offset, length, signal, known) {
+  const response = await fetchOrFail(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` }, signal }, fetch);
   try {
     const remote = remoteOf(url, response, offset, known);
     const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
