@@ -11,7 +11,7 @@ CLI := $(NODE) web/cli.js
 BENCHES := decode prefill attention quality scaling theory
 RUNTIME := node24
 
-.PHONY: all wasm run demo test test-native certify test-node test-browser bench lint fmt clean help
+.PHONY: all wasm run demo test test-native certify test-node test-browser test-runtimes table bench lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -29,7 +29,7 @@ demo: wasm tools-npm ## fetch the model, build, and serve the page
 	$(NODE) demo/build.js
 	$(NODE) demo/serve.js
 
-test: test-native test-node test-browser ## every test
+test: test-native test-node test-browser test-runtimes ## every test
 
 test-native: tools-native ## C kernels against their references, with sanitizers
 	sh tests/native/run.sh
@@ -42,6 +42,12 @@ test-node: wasm tools-npm ## JavaScript, the engine on a real model, and native 
 
 test-browser: wasm tools-npm tools-browser ## the page in Chromium and Firefox
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/browser/*.test.js
+
+test-runtimes: wasm tools-npm tools-runtimes tools-browser ## one suite of the public API in every runtime, and the example edge worker in workerd
+	$(NODE) --test tests/runtimes/*.test.js
+
+table: wasm tools-npm tools-runtimes tools-browser ## write what that suite gives into the README
+	$(NODE) tests/runtimes/table.js
 
 bench: wasm tools-npm tools-bench tools-browser ## benches, with peers where there are some; reports go to build/bench (an hour)
 	@set -e; for name in $(BENCHES); do \

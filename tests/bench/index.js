@@ -5,7 +5,7 @@ import { wllamaPeers } from './wllama.js';
 
 export { hnswTop } from './hnsw.js';
 export { onnxAttention } from './onnx.js';
-export { runtimeCommand } from './runtimes.js';
+export { runtimeCommand } from '../runtimes/commands.js';
 export { benchInPage } from './whole-bench.js';
 export { pageSubject };
 
