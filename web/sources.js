@@ -297,7 +297,9 @@ export async function fetchOrFail(url, init, fetch = globalThis.fetch) {
 async function request({ url, fetch }, offset, length, signal, known) {
   const response = await fetchOrFail(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` }, signal }, fetch);
   try {
-    const remote = remoteOf(url, response, offset, known);
+    // Of a range that is everything a server may make none.
+    const whole = known !== undefined && offset === 0 && length === known.size && response.status === 200;
+    const remote = remoteOf(url, response, offset, whole ? { ...known, status: 200 } : known);
     const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
     return { remote, reader, rest: new Uint8Array(), at: remote.status === 206 ? offset : 0 };
   } catch (error) {

@@ -1,8 +1,8 @@
 /** Runs the suite in workerd: POST a setting as JSON; answers with the results. */
-import * as halfspace from '../../web/edge.js';
-import { runSuites } from '../suites/index.js';
 import relaxed from '../../build/halfspace.relaxed.wasm';
 import simd from '../../build/halfspace.simd.wasm';
+import * as halfspace from '../../web/edge.js';
+import { runSuites } from '../suites/index.js';
 
 export default {
   /** @param {Request} request */

@@ -3,8 +3,7 @@ import * as attention from '../../web/attention.js';
 import * as engine from '../../web/index.js';
 import { runSuites } from '../suites/index.js';
 
-/** @param {{url: string, allowed: string[]}} setting */
-globalThis.runInPage = async ({ url, allowed }) =>
+/** @type {any} */ (globalThis).runInPage = async (/** @type {{url: string, allowed: string[]}} */ { url, allowed }) =>
   runSuites({
     halfspace: { ...engine, ...attention },
     build: { variant: 'simd' },

@@ -4,43 +4,22 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 
-import { build } from 'esbuild';
-
+import { bundleWorker } from '../../demo/edge/build.js';
 import { runtimeCommand } from './commands.js';
-
-const GGUF = fileURLToPath(new URL('../../node_modules/@huggingface/gguf/dist/browser/index.mjs', import.meta.url));
-
-/**
- * Bundles a worker into an empty folder. Modules of WebAssembly stay modules, as workerd compiles them ahead.
- * @param {string} entry
- * @param {string} folder
- */
-export async function bundleWorker(entry, folder) {
-  await build({
-    entryPoints: { worker: entry },
-    outdir: folder,
-    bundle: true,
-    format: 'esm',
-    target: 'es2022',
-    conditions: ['workerd', 'worker', 'browser'],
-    // Its other build imports Node's fs.
-    alias: { '@huggingface/gguf': GGUF },
-    loader: { '.wasm': 'copy' },
-    assetNames: '[name]',
-    logLevel: 'warning',
-  });
-}
 
 /**
  * @param {string} folder with config.capnp
+ * @param {string[]} [options] of `workerd serve`
  * @returns {Promise<{url: string, process: import('node:child_process').ChildProcess, log: () => string, close: () => Promise<void>}>}
  */
-export async function startWorkerd(folder) {
+export async function startWorkerd(folder, options = []) {
   const [command] = await runtimeCommand('workerd');
   // Events, such as the port that was chosen, come through the third descriptor.
-  const child = spawn(command, ['serve', 'config.capnp', '--control-fd=3'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
+  const child = spawn(command, ['serve', 'config.capnp', '--control-fd=3', ...options], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+  });
   const output = ['stdout', 'stderr'].map((name) => {
     let text = '';
     child[/** @type {'stdout'} */ (name)]?.on('data', (piece) => (text += piece));

@@ -36,7 +36,7 @@ export function equal(actual, expected, what = 'value') {
  * @returns {Promise<any>} the error
  */
 export async function fails(halfspace, call, expected) {
-  let error;
+  let error = /** @type {any} */ (undefined);
   try {
     await call();
   } catch (thrown) {

@@ -17,7 +17,7 @@ export const limits = {
         const fill = () => {
           for (; rows < 64 * 4096; rows += 4096) cache.append(part);
         };
-        await fails(halfspace, fill, { code: 'out-of-memory' });
+        await fails(halfspace, fill, { code: 'out-of-memory', field: 'keys', limit: 8 * MB });
         ok(rows > 8192 && rows < 60_000, `${rows} rows fit 8 MB`);
         equal(cache.length, rows);
         ok(cache.core.wasm.memory.buffer.byteLength <= 8 * MB, 'the memory stays below its limit');
