@@ -11,7 +11,7 @@ CLI := $(NODE) web/cli.js
 BENCHES := decode prefill attention quality scaling theory
 RUNTIME := node24
 
-.PHONY: all wasm run demo test test-native certify test-node test-browser test-runtimes table bench lint fmt clean help
+.PHONY: all wasm run demo test test-native certify test-node test-browser test-runtimes table edge bench lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -28,6 +28,11 @@ demo: wasm tools-npm ## fetch the model, build, and serve the page
 	$(CLI) pull
 	$(NODE) demo/build.js
 	$(NODE) demo/serve.js
+
+edge: wasm tools-npm tools-runtimes ## the example edge worker in workerd, on http://127.0.0.1:8787
+	$(NODE) demo/edge/build.js
+	$(NODE) demo/edge/fill.js $(BUILD)/edge/store
+	cd $(BUILD)/edge && ../../tests/runtimes/node_modules/@cloudflare/workerd-*/bin/workerd serve config.capnp
 
 test: test-native test-node test-browser test-runtimes ## every test
 

@@ -10,8 +10,7 @@
  *
  * Of the isolate's 128 MB the caches and indexes may take CACHE_BYTES, the model with its contexts MODEL_BYTES. Beyond that the
  * answer is 507, and what was held still is.
- *
- *     node demo/edge/build.js && tests/runtimes/node_modules/@cloudflare/workerd-linux-64/bin/workerd serve build/edge/config.capnp
+ * `make edge` runs it in workerd.
  */
 import { attend, edgeMemory, Engine, HalfspaceError, HsrIndex, KvCache } from 'halfspace/edge';
 import simd from 'halfspace/wasm/simd';
