@@ -14,7 +14,7 @@ CLI := $(NODE) web/cli.js
 BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
 
-.PHONY: all wasm page types package run demo test test-native certify test-node test-browser test-package bench bench-builds lint fmt clean help
+.PHONY: all wasm page types package run demo test test-native certify test-node test-browser test-package test-runtimes table edge bench bench-builds lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -26,14 +26,14 @@ $(BUILD)/halfspace.%.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
 
 page: $(BUILD)/halfspace.js ## bundle what pages load
 
-$(BUILD)/halfspace.js: $(WEB_SOURCES) package/build-page.js | wasm tools-npm
-	$(NODE) package/build-page.js
+$(BUILD)/halfspace.js: $(WEB_SOURCES) web/package/build-page.js | wasm tools-npm
+	$(NODE) web/package/build-page.js
 
 types: $(BUILD)/types/page.d.ts ## declarations for TypeScript, from the comments
 
-$(BUILD)/types/page.d.ts: $(WEB_SOURCES) package/tsconfig.types.json tsconfig.json | tools-npm
+$(BUILD)/types/page.d.ts: $(WEB_SOURCES) web/package/tsconfig.types.json tsconfig.json | tools-npm
 	rm -rf $(BUILD)/types
-	npx tsc -p package/tsconfig.types.json
+	npx tsc -p web/package/tsconfig.types.json
 
 package: wasm page types ## all that `npm pack` packs
 
@@ -59,7 +59,12 @@ demo: page tools-npm ## fetch the model, build, and serve the page
 	$(CLI) pull
 	$(NODE) demo/serve.js
 
-test: test-native test-node test-browser test-package ## every test
+edge: wasm tools-npm tools-runtimes ## the example edge worker in workerd, on http://127.0.0.1:8787
+	$(NODE) demo/edge/build.js
+	$(NODE) demo/edge/fill.js $(BUILD)/edge/store
+	cd $(BUILD)/edge && ../../tests/runtimes/node_modules/@cloudflare/workerd-*/bin/workerd serve config.capnp
+
+test: test-native test-node test-browser test-package test-runtimes ## every test
 
 test-native: tools-native ## C kernels against their references, with sanitizers
 	sh tests/native/run.sh
@@ -75,6 +80,12 @@ test-browser: page bench-builds tools-npm tools-browser ## the page in Chromium 
 
 test-package: package tools-npm tools-package tools-browser ## what `npm pack` packs: installed, typed, and in pages built by vite, esbuild, webpack and nothing
 	$(NODE) --test tests/package/*.test.js
+
+test-runtimes: wasm tools-npm tools-runtimes tools-browser ## one suite of the public API in every runtime, and the example edge worker in workerd
+	$(NODE) --test tests/runtimes/*.test.js
+
+table: wasm tools-npm tools-runtimes tools-browser ## write what that suite gives into the README
+	$(NODE) tests/runtimes/table.js
 
 bench: wasm bench-builds tools-npm tools-bench tools-browser ## benches, with peers where there are some; reports go to build/bench (an hour)
 	@set -e; for name in $(BENCHES); do \

@@ -12,7 +12,7 @@ define need
 	fi
 endef
 
-.PHONY: tools-wasm tools-native tools-browser tools-npm tools-bench tools-package
+.PHONY: tools-wasm tools-native tools-browser tools-npm tools-bench tools-package tools-runtimes
 
 tools-wasm: tools-npm
 	$(call need,emcc clang-22 wasm-ld-22,emscripten clang-22 lld-22 llvm-22)
@@ -31,16 +31,14 @@ node_modules/.package-lock.json: package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-# Peers and runtimes for benches, in a folder of their own: nothing else needs them.
-tools-bench: tests/bench/node_modules/.package-lock.json
+# Runtimes, for tests and benches, and peers, for benches alone, in folders of their own.
+tools-runtimes: tests/runtimes/node_modules/.package-lock.json
 
-tests/bench/node_modules/.package-lock.json: tests/bench/package-lock.json
-	cd tests/bench && npm ci --ignore-scripts --no-audit --no-fund
-	@touch $@
+tools-bench: tests/bench/node_modules/.package-lock.json tools-runtimes
 
 # Bundlers, for the test of the package.
 tools-package: tests/package/node_modules/.package-lock.json
 
-tests/package/node_modules/.package-lock.json: tests/package/package-lock.json
-	cd tests/package && npm ci --ignore-scripts --no-audit --no-fund
+tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
+	cd tests/$* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@

@@ -19,7 +19,6 @@ import { loadWeights } from './weights.js';
 
 /**
  * @typedef {import('./api.js').Engine} Api
- * @typedef {import('./api.js').Prefix} PrefixApi
  * @typedef {{role: string, content: string}} Message
  * @typedef {string | number[] | Message[]} Prompt text, token ids, or a conversation for the file's chat template
  * @typedef {import('./attention-params.js').EngineAttention | import('./attention-params.js').Mode} Attention
@@ -33,6 +32,7 @@ import { loadWeights } from './weights.js';
  * @property {import('./config.js').RopeOptions} [rope]
  * @property {number} [maxMemoryBytes]
  * @property {import('./wasm-loader.js').LoadOptions['wasm']} [wasm]
+ * @property {import('./sources.js').Fetch} [fetch] what a URL is read with, for example an edge worker's binding; default the global one
  * @property {(bytes: number, total: number) => void} [onProgress]
  * @property {AbortSignal} [signal]
  *
@@ -103,11 +103,11 @@ export class Engine {
    * @throws {HalfspaceError}
    */
   static async load(source, options = {}) {
-    const { kv = 'q8', ctx, signal } = options;
+    const { kv = 'q8', ctx, signal, fetch } = options;
     if (kv !== 'q8' && kv !== 'f32')
       throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${kv}`, { field: 'kv', value: kv, limit: 'q8, f32' });
     if (ctx !== undefined) checkContext(ctx);
-    const bytes = await openSource(source, { signal });
+    const bytes = await openSource(source, { signal, fetch });
     try {
       const file = await readGguf(bytes, { signal });
       const config = { ...modelConfig(file, options), fingerprint: file.fingerprint };

@@ -1,7 +1,11 @@
 /** Halfspace in a page: engines run in a worker, unless they are told not to. */
 import { absolute, Engine as WorkerEngine } from './worker-engine.js';
 
-export { HalfspaceError } from './errors.js';
+export { ChunkError, HalfspaceError } from './errors.js';
+export { inspectSnapshot, verifySnapshot } from './snapshot/inspect.js';
+export { openMemoryStore } from './stores/memory.js';
+export { openOpfsStore } from './stores/opfs.js';
+export { cachedModel } from './stores/weights.js';
 
 /** Types for those who write TypeScript. @typedef {import('./api.js').Prefix} Prefix */
 /** @typedef {import('./api.js').GenerateOptions} GenerateOptions */
@@ -11,8 +15,9 @@ export { HalfspaceError } from './errors.js';
 
 export const Engine = {
   /**
-   * Loads a GGUF file: a URL, which may be relative to the page, a File, or bytes.
-   * @param {string | URL | Blob | Uint8Array | ArrayBuffer} source
+   * Loads a GGUF file: a URL, which may be relative to the page, a File, bytes, or what a store or cachedModel() opened, which is
+   * closed.
+   * @param {import('./sources.js').Source} source
    * @param {import('./api.js').LoadOptions} [options] worker: default true in a page, false in a worker, which is not in the way
    * @returns {Promise<Engine>}
    * @throws {import('./errors.js').HalfspaceError}

@@ -4,6 +4,9 @@ import { HalfspaceError } from './errors.js';
 import { contextSubject } from './snapshot/context.js';
 import { snapshotStream } from './snapshot/writer.js';
 
+/** @typedef {import('./api.js').Prefix} Api */
+
+/** @implements {Api} */
 export class Prefix {
   #freed = false;
 

@@ -1,6 +1,6 @@
 /**
  * What Node.js, Deno and Bun have and pages have not. Builtins are asked for, not imported: bundlers for pages have nothing to
- * resolve, and what is behind `inNode` they need not look at (package/build-page.js).
+ * resolve, and what is behind `inNode` they need not look at (web/package/build-page.js).
  */
 export const inNode = globalThis.process?.versions?.node !== undefined;
 

@@ -9,6 +9,8 @@ const RETRY_PAUSE_MS = 100;
 const FILE_CHUNK_BYTES = 1 << 20;
 
 /**
+ * @typedef {(url: string | URL, init?: RequestInit) => Promise<Response>} Fetch as the global one, for example of a binding
+ *
  * @typedef {object} ByteSource
  * @property {string} name
  * @property {number} size bytes
@@ -16,6 +18,7 @@ const FILE_CHUNK_BYTES = 1 << 20;
  * @property {(offset: number, length: number, options?: {signal?: AbortSignal}) => AsyncIterable<Uint8Array>} stream the same in pieces,
  *   each valid until the next is asked for
  * @property {() => Promise<void>} close
+ * @property {() => Blob} [blob] all of it, where it is on hand: a blob goes to a worker as a reference
  * @property {string | null} [etag] of a URL, where the server tells one
  */
 
@@ -28,16 +31,16 @@ export function throwIfAborted(signal) {
 
 /**
  * @param {Source} source one that is open already is given back: whoever takes it in closes it
- * @param {{signal?: AbortSignal}} [options]
+ * @param {{signal?: AbortSignal, fetch?: Fetch}} [options] fetch: what URLs are read with, default the global one
  * @returns {Promise<ByteSource>}
  */
-export async function openSource(source, { signal } = {}) {
+export async function openSource(source, { signal, fetch } = {}) {
   throwIfAborted(signal);
   if (isByteSource(source)) return source;
   if (source instanceof ArrayBuffer) return blobSource(new Blob([source]), 'memory');
   if (source instanceof Uint8Array) return blobSource(new Blob([/** @type {BlobPart} */ (source)]), 'memory');
   if (source instanceof Blob) return blobSource(source, 'name' in source ? String(source.name) : 'blob');
-  if (source instanceof URL || (typeof source === 'string' && /^https?:/.test(source))) return httpSource(String(source), signal);
+  if (source instanceof URL || (typeof source === 'string' && /^https?:/.test(source))) return httpSource(String(source), signal, fetch);
   if (typeof source === 'string' && source !== '') return fileSource(source);
   throw new HalfspaceError('bad-argument', 'source must be a path, a URL, a File or bytes', { field: 'source', value: source });
 }
@@ -46,7 +49,7 @@ export async function openSource(source, { signal } = {}) {
  * @param {unknown} source
  * @returns {source is ByteSource}
  */
-const isByteSource = (source) =>
+export const isByteSource = (source) =>
   typeof source === 'object' && source !== null && 'size' in source && 'read' in source && 'stream' in source && 'close' in source;
 
 /**
@@ -108,11 +111,13 @@ export function fromStream(name, size, stream, close = async () => {}) {
  * @param {string} name
  */
 function blobSource(blob, name) {
-  return fromStream(name, blob.size, async function* (offset, length) {
+  /** @type {ByteSource['stream']} */
+  async function* stream(offset, length) {
     for (let at = offset; at < offset + length; at += FILE_CHUNK_BYTES) {
       yield new Uint8Array(await blob.slice(at, Math.min(at + FILE_CHUNK_BYTES, offset + length)).arrayBuffer());
     }
-  });
+  }
+  return { ...fromStream(name, blob.size, stream), blob: () => blob };
 }
 
 /** @param {string} path */
@@ -161,9 +166,10 @@ async function fileSource(path) {
 /**
  * @param {string} url
  * @param {AbortSignal | undefined} openSignal
+ * @param {Fetch} [fetch]
  */
-async function httpSource(url, openSignal) {
-  const first = await request(url, 0, 1, openSignal);
+async function httpSource(url, openSignal, fetch) {
+  const first = await request({ url, fetch }, 0, 1, openSignal);
   const ranges = first.remote.status === 206;
   if (ranges) await discard(first);
   /** A server without ranges sends the whole file: one response is kept and read onward from call to call. */
@@ -173,7 +179,7 @@ async function httpSource(url, openSignal) {
   async function connect(offset, end, signal) {
     if (kept && kept.at <= offset) return kept;
     if (kept) await discard(kept);
-    const connection = await request(url, offset, end - offset, signal, first.remote);
+    const connection = await request({ url, fetch }, offset, end - offset, signal, first.remote);
     if (!ranges) kept = connection;
     return connection;
   }
@@ -280,8 +286,9 @@ async function pause(ms, signal) {
  * fetch() whose failure to connect is a HalfspaceError with field 'connection'.
  * @param {string | URL} url
  * @param {RequestInit} init
+ * @param {Fetch} [fetch]
  */
-export async function fetchOrFail(url, init) {
+export async function fetchOrFail(url, init, fetch = globalThis.fetch) {
   try {
     return await fetch(url, init);
   } catch (cause) {
@@ -295,17 +302,19 @@ export async function fetchOrFail(url, init) {
 }
 
 /**
- * @param {string} url
+ * @param {{url: string, fetch?: Fetch}} file
  * @param {number} offset
  * @param {number} length
  * @param {AbortSignal | undefined} signal
  * @param {Remote} [known] what the first response said
  * @returns {Promise<Connection>}
  */
-async function request(url, offset, length, signal, known) {
-  const response = await fetchOrFail(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` }, signal });
+async function request({ url, fetch }, offset, length, signal, known) {
+  const response = await fetchOrFail(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` }, signal }, fetch);
   try {
-    const remote = remoteOf(url, response, offset, known);
+    // Of a range that is everything a server may make none.
+    const whole = known !== undefined && offset === 0 && length === known.size && response.status === 200;
+    const remote = remoteOf(url, response, offset, whole ? { ...known, status: 200 } : known);
     const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
     return { remote, reader, rest: new Uint8Array(), at: remote.status === 206 ? offset : 0 };
   } catch (error) {

@@ -83,6 +83,11 @@ export class Wasm {
    * @param {string} field what the call was about
    */
   failure(code, field) {
+    if (code === 'out-of-memory') {
+      // The core knows what it asked for, but not what there is.
+      const [value, limit] = [this.exports.hs_memory_used() >>> 0, this.limitBytes];
+      return new HalfspaceError(code, `${field}: no more memory, ${value} of ${limit} bytes are in use`, { field, value, limit });
+    }
     const [value, limit] = [this.exports.hs_last_error_value(), this.exports.hs_last_error_limit()];
     return new HalfspaceError(code, `${field}: ${this.lastError()}`, { field, ...(!Number.isNaN(limit) && { value, limit }) });
   }

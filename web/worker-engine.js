@@ -1,9 +1,11 @@
 /** An engine in a worker, with the methods of one that is here (api.js). The page, or Node's event loop, stays free. */
+import { badArgument } from './errors.js';
 import { pieceStream } from './piece-stream.js';
 import { Remote } from './remote/client.js';
 import { stepOf } from './remote/steps.js';
 import { HANDLE } from './remote/wire.js';
 import { inNode, nodeWorker, pageWorker } from './runtime.js';
+import { isByteSource } from './sources.js';
 
 export { HalfspaceError } from './errors.js';
 
@@ -12,20 +14,68 @@ export { HalfspaceError } from './errors.js';
  * @typedef {import('./engine.js').Prompt} Prompt
  * @typedef {import('./api.js').Engine} Api
  * @typedef {import('./api.js').Prefix} PrefixApi
+ * @typedef {Pick<import('./prefix.js').Prefix, 'length' | 'inherited' | 'ids' | 'prefillMs' | 'saved'>} PrefixData
  */
 
 /** A prefix that is in the worker. @implements {PrefixApi} */
 export class Prefix {
   #remote;
+  #data;
   #freed = false;
   [HANDLE] = 0;
 
-  /** Use engine.prefill(). @param {Remote} remote @param {number} id @param {{length: number, prefillMs: number}} data */
-  constructor(remote, id, { length, prefillMs }) {
+  /** Use engine.prefill(). @param {Remote} remote @param {number} id @param {PrefixData} data */
+  constructor(remote, id, data) {
     this.#remote = remote;
     this[HANDLE] = id;
-    this.length = length;
-    this.prefillMs = prefillMs;
+    this.#data = data;
+  }
+
+  get length() {
+    return this.#data.length;
+  }
+
+  get inherited() {
+    return this.#data.inherited;
+  }
+
+  get ids() {
+    return this.#data.ids;
+  }
+
+  get prefillMs() {
+    return this.#data.prefillMs;
+  }
+
+  get saved() {
+    return this.#data.saved;
+  }
+
+  /** @param {number} length tokens to keep */
+  async truncate(length) {
+    this.#data = await this.#remote.call('truncate', [length], this[HANDLE]);
+  }
+
+  /**
+   * Its caches as bytes, for Engine.resume(); the prefix must not be freed before the stream has ended.
+   * @param {import('./snapshot/writer.js').SnapshotOptions} [options]
+   * @returns {ReadableStream<Uint8Array>}
+   */
+  snapshot(options) {
+    const pieces = this.#remote.iterate('snapshot', [options], this[HANDLE]);
+    return new ReadableStream(
+      {
+        async pull(controller) {
+          const { done, value } = await pieces.next();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        },
+        async cancel() {
+          await pieces.return();
+        },
+      },
+      { highWaterMark: 0 },
+    );
   }
 
   free() {
@@ -52,8 +102,9 @@ export class Engine {
   }
 
   /**
-   * Starts a worker and loads a GGUF file in it: a path (Node), a URL, which may be relative to the page, a File, or bytes.
-   * @param {string | URL | Blob | Uint8Array | ArrayBuffer} source
+   * Starts a worker and loads a GGUF file in it: a path (Node), a URL, which may be relative to the page, a File, bytes, or what a
+   * store of the page or cachedModel() opened, which is closed.
+   * @param {import('./sources.js').Source} source
    * @param {import('./api.js').LoadOptions} [options]
    * @throws {import('./errors.js').HalfspaceError} worker-lost, from this and every other method: the worker did not start, or is gone
    */
@@ -62,10 +113,12 @@ export class Engine {
     /** @type {Remote} */
     const remote = new Remote(openWorker(own), (id, data) => new Prefix(remote, id, data));
     try {
-      return new Engine(remote, await remote.call('load', [absolute(source), options]));
+      return new Engine(remote, await remote.call('load', [sendable(source), options]));
     } catch (error) {
       remote.close();
       throw error;
+    } finally {
+      await closeSource(source);
     }
   }
 
@@ -99,6 +152,20 @@ export class Engine {
   /** @param {Parameters<Here['prefill']>} args @returns {Promise<Prefix>} */
   prefill(...args) {
     return this.#remote.call('prefill', args);
+  }
+
+  /**
+   * @param {Parameters<Here['resume']>[0]} source
+   * @param {Parameters<Here['resume']>[1]} [options]
+   * @returns {Promise<Prefix>}
+   */
+  async resume(source, options) {
+    const sources = Array.isArray(source) ? source : [source];
+    try {
+      return await this.#remote.call('resume', [sources.map(sendable), options]);
+    } finally {
+      for (const one of sources) await closeSource(one);
+    }
   }
 
   /** @param {Parameters<Here['logits']>} args @returns {ReturnType<Here['logits']>} */
@@ -137,6 +204,21 @@ function openWorker(url) {
   if (inNode) return nodeWorker(new URL('./worker.js', import.meta.url));
   if (url) return pageWorker(new Worker(absolute(url), { type: 'module' }));
   return pageWorker(new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }));
+}
+
+/**
+ * What a store opened stays on this side; its blob, if it has one, is known on the other, too.
+ * @param {import('./snapshot/pieces.js').SnapshotSource} source
+ */
+function sendable(source) {
+  if (!isByteSource(source)) return absolute(source);
+  if (source.blob) return source.blob();
+  throw badArgument('source', `${source.name} cannot go to a worker: load it with worker: false`, source.name, 'a source with a blob');
+}
+
+/** @param {unknown} source */
+async function closeSource(source) {
+  if (isByteSource(source)) await source.close();
 }
 
 /**

@@ -3,10 +3,10 @@ import { Engine, Prefix } from './engine.js';
 import { serve } from './remote/server.js';
 import { stepData } from './remote/steps.js';
 import { ownerPort } from './runtime.js';
+import { openPieces } from './snapshot/pieces.js';
 
 /** Add a name here and a line to worker-engine.js, and a method is there on both sides. */
-const METHODS = /** @type {const} */ (['prefill', 'logits', 'perplexity', 'tokenize', 'detokenize', 'chatTokens']);
-const PREFIX_METHODS = /** @type {const} */ (['free']);
+const METHODS = /** @type {const} */ (['prefill', 'resume', 'logits', 'perplexity', 'tokenize', 'detokenize', 'chatTokens']);
 
 /** @type {Engine} */
 let engine;
@@ -28,11 +28,25 @@ async function* generate(prompt, options) {
     yield { ...piece, ...(step && { step: /** @type {any} */ (stepData(step, { layers, kvHeads })) }) };
 }
 
+/** What the other side knows of a prefix. @param {Prefix} prefix */
+function prefixData({ length, inherited, ids, prefillMs, saved }) {
+  return { length, inherited, ids, prefillMs, saved };
+}
+
+/** @param {Prefix} prefix */
+const prefixMethods = (prefix) => ({
+  free: () => prefix.free(),
+  truncate(/** @type {number} */ length) {
+    prefix.truncate(length);
+    return prefixData(prefix);
+  },
+  async *snapshot(/** @type {Parameters<Prefix['snapshot']>[0]} */ options) {
+    yield* (await openPieces(prefix.snapshot(options))).pieces;
+  },
+});
+
 serve(ownerPort(), {
   methods: { load, generate, ...methodsOf(() => engine, METHODS) },
-  handle: (value) =>
-    value instanceof Prefix
-      ? { methods: methodsOf(() => value, PREFIX_METHODS), data: { length: value.length, prefillMs: value.prefillMs } }
-      : undefined,
+  handle: (value) => (value instanceof Prefix ? { methods: prefixMethods(value), data: prefixData(value) } : undefined),
   state: () => engine?.info,
 });

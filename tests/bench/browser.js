@@ -68,8 +68,8 @@ async function serve(given) {
   return server;
 }
 
-/** @param {BrowserName} name */
-async function launch(name) {
+/** An empty page. @param {BrowserName} name */
+export async function launch(name) {
   try {
     if (name === 'chromium') {
       const browser = await chromium.launch({ executablePath: PATHS[name], args: CHROMIUM_ARGS });

@@ -10,7 +10,7 @@ export { builtProfiles } from './installed.js';
 export { loadInPage } from './load.js';
 export { localKernels, nativeKernels, pageKernels } from './kernels.js';
 export { onnxAttention } from './onnx.js';
-export { runtimeCommand } from './runtimes.js';
+export { runtimeCommand } from '../runtimes/commands.js';
 export { benchInPage } from './whole-bench.js';
 export { pageSubject };
 

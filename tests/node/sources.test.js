@@ -184,6 +184,7 @@ test('a server that stops answering ranges is refused', async (t) => {
   const source = await openSource(url);
   file.ranges = false;
   await assert.rejects(source.read(5, 10), failure('io', 'status', 200));
+  assertBytes(await source.read(0, file.bytes.length), 0, file.bytes.length);
 });
 
 test('status and connection failures', async (t) => {

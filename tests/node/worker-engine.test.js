@@ -1,12 +1,14 @@
 /** An engine in a worker against one that is here: the same answers, statistics and errors; what only a worker has, its end. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Engine as Here } from '../../web/engine.js';
+import { openFileStore } from '../../web/stores/files.js';
+import { openMemoryStore } from '../../web/stores/memory.js';
 import { absolute, Engine } from '../../web/worker-engine.js';
 import { serveBytes } from './helpers/byte-server.js';
 import { failure } from './helpers/failure.js';
@@ -75,6 +77,43 @@ test('the same model, tokens, logits and perplexity', async () => {
   assert.deepEqual(await there.logits(ids, { all: true, attention: HSR }), await here.logits(ids, { all: true, attention: HSR }));
   const options = { evalTokens: 8, against: /** @type {const} */ ('dense'), attention: HSR };
   assert.deepEqual(await there.perplexity(TEXT, options), await here.perplexity(TEXT, options));
+});
+
+test('prefixes go on, are cut, saved and resumed', async () => {
+  /** @param {Any} engine */
+  async function story(engine) {
+    const root = await engine.prefill(TEXT);
+    const more = await engine.prefill(' and then', { prefix: root });
+    /** @type {any} */
+    let info;
+    const bytes = new Uint8Array(await new Response(more.snapshot({ onInfo: (i) => (info = i) })).arrayBuffer());
+    const back = await engine.resume(new Blob([bytes]));
+    /** @type {import('../../web/api.js').Prefix | undefined} */
+    let kept;
+    for await (const _ of engine.generate(' it', { prefix: back, maxTokens: 3, onPrefix: (prefix) => (kept = prefix) }));
+    assert.ok(kept);
+    await kept.truncate(kept.length - 1);
+    const after = await all(engine.generate(' went', { prefix: kept, maxTokens: 3 }));
+    const told = [more.ids, more.inherited, back.length, info.hash, back.saved?.hash, kept.ids, kept.inherited, after];
+    for (const prefix of [root, more, back, kept]) prefix.free();
+    bytes[bytes.length >> 1] ^= 1;
+    const damage = /** @type {any} */ (await engine.resume(bytes).catch((error) => error));
+    return [...told, damage.code, damage.message, damage.chunk, damage.offset];
+  }
+  const expected = await story(here);
+  assert.ok(expected.includes('bad-chunk'));
+  assert.deepEqual(await story(there), expected);
+});
+
+test('what a store opened crosses as a blob, or not at all', async () => {
+  const store = openMemoryStore();
+  await store.put('tiny.gguf', new Uint8Array(await readFile(path)));
+  const engine = await Engine.load(await store.open('tiny.gguf'));
+  assert.deepEqual(await engine.logits(TEXT), await here.logits(TEXT));
+  engine.close();
+  const files = await openFileStore(join(folder, 'store'));
+  await files.put('tiny.gguf', new Uint8Array(await readFile(path)));
+  await assert.rejects(async () => Engine.load(await files.open('tiny.gguf')), failure('bad-argument', 'source', 'tiny.gguf'));
 });
 
 test('the same generation, with what attention did when it is asked for', async () => {

@@ -68,10 +68,11 @@ export class Remote {
   /**
    * @param {string} method that gives a generator
    * @param {unknown[]} args
+   * @param {number} [target] handle; default the engine
    * @returns {AsyncGenerator<any, void>}
    */
-  async *iterate(method, args) {
-    const call = this.#start(method, args, 0);
+  async *iterate(method, args, target = 0) {
+    const call = this.#start(method, args, target);
     try {
       for (;;) {
         const message = await call.take();

@@ -6,7 +6,7 @@
  *   from the worker: {call, args} (of a function of the arguments), {piece}, and at the end {value} or {error}, with {state};
  *   to it: {abort} (number of a signal), {more: 1} (a piece was asked for), {stop: true} (no more is wanted).
  */
-import { HalfspaceError } from '../errors.js';
+import { ChunkError, HalfspaceError } from '../errors.js';
 
 /**
  * @typedef {object} WorkerHandle
@@ -86,10 +86,13 @@ function cloneable(value) {
 export function packError(error) {
   if (!(error instanceof HalfspaceError)) return { other: cloneable(error) };
   const { code, message, field, value, limit, cause } = error;
-  return { code, message, details: { field, value: cloneable(value), limit: cloneable(limit), cause: cloneable(cause) } };
+  const details = { field, value: cloneable(value), limit: cloneable(limit), cause: cloneable(cause) };
+  return { code, message, details, ...(error instanceof ChunkError && { place: { chunk: error.chunk, offset: error.offset } }) };
 }
 
 /** @param {any} packed */
 export function unpackError(packed) {
-  return packed.code === undefined ? packed.other : new HalfspaceError(packed.code, packed.message, packed.details);
+  if (packed.code === undefined) return packed.other;
+  if (!packed.place) return new HalfspaceError(packed.code, packed.message, packed.details);
+  return Object.assign(new ChunkError('', { ...packed.place, ...packed.details }), { message: packed.message });
 }

@@ -36,7 +36,8 @@ export function openMemoryStore({ maxBytes = DEFAULT_MAX_BYTES } = {}) {
         const entry = kept.get(name);
         if (!entry) throw notFound(name);
         entry.used = now();
-        return fromStream(name, entry.bytes, (offset, length) => range(entry.pieces, offset, offset + length));
+        const source = fromStream(name, entry.bytes, (offset, length) => range(entry.pieces, offset, offset + length));
+        return { ...source, blob: () => new Blob(/** @type {BlobPart[]} */ (entry.pieces)) };
       },
       remove: async (name) => kept.delete(name),
       persist: async () => false,

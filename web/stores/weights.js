@@ -205,7 +205,9 @@ function joined(url, { size, partBytes }, sources, close) {
       at += wanted;
     }
   }
-  return fromStream(url, size, stream, close);
+  const blobs = sources.flatMap(({ blob }) => blob ?? []);
+  const blob = () => new Blob(blobs.map((part) => part()));
+  return { ...fromStream(url, size, stream, close), ...(blobs.length === sources.length && { blob }) };
 }
 
 /**

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 
-const local = (/** @type {string} */ path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const local = (/** @type {string} */ path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
 /** Names of scripts in build/, by those in web/. */
 const SCRIPTS = new Map([

@@ -1,0 +1,19 @@
+/** Runs the suite in Node.js, Deno or Bun. Arguments: a setting as JSON; writes the results as JSON. */
+import { readFile } from 'node:fs/promises';
+import process from 'node:process';
+
+import * as attention from '../../web/attention.js';
+import * as engine from '../../web/index.js';
+import { runSuites } from '../suites/index.js';
+
+const { path, url, allowed } = JSON.parse(process.argv[2]);
+const results = await runSuites({
+  halfspace: { ...engine, ...attention },
+  build: { variant: 'simd' },
+  relaxed: { variant: 'relaxed' },
+  model: new Uint8Array(await readFile(path)),
+  url,
+  path,
+  allowed,
+});
+process.stdout.write(JSON.stringify(results));
