@@ -18,6 +18,7 @@ const IMPORTS = {
   '@huggingface/gguf': '/node_modules/@huggingface/gguf/dist/browser/index.mjs',
   '@huggingface/jinja': '/node_modules/@huggingface/jinja/dist/index.js',
   '@huggingface/tasks': '/node_modules/@huggingface/tasks/dist/esm/index.js',
+  '@noble/hashes/': '/node_modules/@noble/hashes/',
   'wasm-feature-detect': '/node_modules/wasm-feature-detect/dist/esm/index.js',
 };
 const PAGE = `<!doctype html><title>suite</title><script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>`;

@@ -13,7 +13,20 @@ import { openSource } from '../sources.js';
 import { createClock, isName, notFound, oneAtATime, Store } from './store.js';
 
 /**
- * @typedef {Pick<typeof nodeFs, 'mkdir' | 'open' | 'readdir' | 'rename' | 'rm' | 'stat' | 'utimes'>} FileSystem
+ * @typedef {object} FileHandle what is used of node:fs/promises, so that these types need none of Node's
+ * @property {(bytes: Uint8Array, offset: number, length: number) => Promise<{bytesWritten: number}>} write
+ * @property {() => Promise<void>} sync
+ * @property {() => Promise<void>} close
+ *
+ * @typedef {object} FileSystem
+ * @property {(path: string, options: {recursive: boolean}) => Promise<unknown>} mkdir
+ * @property {(path: string, flags: string) => Promise<FileHandle>} open
+ * @property {(path: string) => Promise<string[]>} readdir
+ * @property {(from: string, to: string) => Promise<void>} rename
+ * @property {(path: string, options?: {force?: boolean, recursive?: boolean}) => Promise<void>} rm
+ * @property {(path: string) => Promise<{size: number, mtimeMs: number, atimeMs: number}>} stat
+ * @property {(path: string, accessed: number, modified: number) => Promise<void>} utimes
+ *
  * @typedef {import('./store.js').Backend} Backend
  */
 
