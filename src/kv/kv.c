@@ -121,11 +121,6 @@ static size_t plane_at(int d, int i, int dim) {
     return (size_t)(i / 4) * 2 * (size_t)d + (size_t)(dim / 8) * 16 + (size_t)(i % 4) * 4 + (size_t)(dim % 4);
 }
 
-static void put_nibble(uint8_t *plane, int d, int i, int dim, int nibble) {
-    uint8_t *pair = plane + plane_at(d, i, dim);
-    *pair = dim % 8 < 4 ? (uint8_t)((*pair & 0xf0) | nibble) : (uint8_t)((*pair & 0x0f) | nibble << 4);
-}
-
 /* The middle of the values that share a high nibble. */
 static double screen_form(int code) {
     return ((code + 128) & ~15) + 7.5 - 128;
@@ -137,19 +132,36 @@ static void raise_bound(uint16_t *bound, double square) {
     if (up > *bound) *bound = up;
 }
 
-void hs_put_key_code(hs_kv *kv, int i, const int8_t *code, uint16_t scale) {
-    double residual = 0, stored = 0, screened = 0;
-    for (int dim = 0; dim < kv->head_dim; dim++) {
-        int u = code[dim] + 128;
-        double off = code[dim] - screen_form(code[dim]);
-        put_nibble(kv->k_high, kv->head_dim, i, dim, u >> 4);
-        if (kv->k_low) put_nibble(kv->k_low, kv->head_dim, i, dim, u & 15);
-        residual += off * off;
-        stored += (double)code[dim] * code[dim];
-        screened += screen_form(code[dim]) * screen_form(code[dim]);
+/* Nibbles of a key's 8-bit forms u = code + 128 into their place of the planes: see kv.h. */
+static void put_nibbles(hs_kv *kv, int i, const int8_t *code) {
+    const uint32_t nibbles = 0x0f0f0f0f, offset = 0x80808080; /* code + 128 turns the top bit of a byte */
+    size_t at = plane_at(kv->head_dim, i, 0);
+    for (int dim = 0; dim < kv->head_dim; dim += 8, at += 16) {
+        uint32_t four[2];
+        memcpy(four, code + dim, sizeof four);
+        four[0] ^= offset;
+        four[1] ^= offset;
+        uint32_t high = (four[0] >> 4 & nibbles) | (four[1] & ~nibbles), low = (four[0] & nibbles) | (four[1] & nibbles) << 4;
+        memcpy(kv->k_high + at, &high, 4);
+        if (kv->k_low) memcpy(kv->k_low + at, &low, 4);
     }
+}
+
+void hs_put_key_code(hs_kv *kv, int i, const int8_t *code, uint16_t scale) {
+    /* Sums of u = 16 h + l: a code is off its screened form 16 h + 7.5 - 128 by l - 7.5. All are exact. */
+    int32_t codes = 0, lows = 0, low_squares = 0, highs = 0, high_squares = 0;
+    for (int dim = 0; dim < kv->head_dim; dim++) {
+        int u = code[dim] + 128, low = u & 15, high = u >> 4;
+        codes += code[dim] * code[dim];
+        lows += low;
+        low_squares += low * low;
+        highs += high;
+        high_squares += high * high;
+    }
+    double d = kv->head_dim, residual = low_squares - 15.0 * lows + 7.5 * 7.5 * d, screened = 256.0 * high_squares - 2 * 16 * 120.5 * highs + 120.5 * 120.5 * d;
+    put_nibbles(kv, i, code);
     kv->k_scale[i] = scale;
-    raise_bound(&kv->key_norm[i / HS_LEAF], fmax(stored, screened));
+    raise_bound(&kv->key_norm[i / HS_LEAF], fmax(codes, screened));
     if (kv->type == HS_KV_Q8) raise_bound(&kv->screen_residual[i / HS_LEAF], residual);
 }
 

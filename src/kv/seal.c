@@ -89,14 +89,21 @@ int hs_kv_find(const hs_kv *kv, int position) {
     return j;
 }
 
+/* One of four rows side by side, [d][4]. */
+static void take_lane(const float *four, int lane, int d, float *row) {
+    for (int dim = 0; dim < d; dim++) row[dim] = four[4 * dim + lane];
+}
+
 /* Takes keys first..first+n-1 out; `sealed`: they lie in leaves. */
 static void take_out(const hs_kv *kv, int first, int n, int sealed, const chunk_copy *s) {
     hs_kv_shape shape = shape_of(kv);
     size_t d = (size_t)kv->head_dim, row = value_row_bytes(&shape);
     const uint8_t *values = kv->type == HS_KV_Q8 ? (const uint8_t *)kv->v : (const uint8_t *)kv->v_rows;
+    float four[4 * HS_MAX_HEAD_DIM];
     for (int i = first; i < first + n; i++) {
         size_t to = sealed ? kv->place[i] : (size_t)(i - first);
-        hs_kv_key(kv, i, s->keys + to * d);
+        if (i % 4 == 0) hs_kv_four_keys(kv, (const int[]){i, i + 1, i + 2, i + 3}, four);
+        take_lane(four, i % 4, kv->head_dim, s->keys + to * d);
         if (kv->type == HS_KV_Q8) hs_key_code(kv, i, s->codes + to * d);
         s->scales[to] = kv->k_scale[i];
         s->live[to] = (uint8_t)hs_kv_is_live(kv, i);
@@ -131,33 +138,56 @@ static void put_back(hs_kv *kv, int first, int n, const int *order, const chunk_
     }
 }
 
-typedef void (*reader)(const hs_kv *, int, float *);
+/* The live rows of a leaf. */
+typedef struct {
+    int n, d;
+    float row[HS_LEAF][HS_MAX_HEAD_DIM];
+} leaf_rows;
 
-/* Mean and variance (NULL: not wanted) of the live rows of a leaf. */
-static void leaf_mean(const hs_kv *kv, int leaf, reader read, float *mean, float *variance) {
-    int d = kv->head_dim, live = hs_max(1, __builtin_popcount(kv->live[leaf]));
-    float row[HS_MAX_HEAD_DIM];
-    for (int pass = 0; pass < (variance ? 2 : 1); pass++) {
-        float *sum = pass == 0 ? mean : variance;
-        memset(sum, 0, (size_t)d * sizeof(float));
-        for (int i = leaf * HS_LEAF; i < (leaf + 1) * HS_LEAF; i++) {
-            if (!hs_kv_is_live(kv, i)) continue;
-            read(kv, i, row);
-            for (int dim = 0; dim < d; dim++) sum[dim] += (pass == 0 ? row[dim] : (row[dim] - mean[dim]) * (row[dim] - mean[dim])) / (float)live;
+static void read_keys(const hs_kv *kv, int leaf, leaf_rows *rows) {
+    float four[4 * HS_MAX_HEAD_DIM];
+    rows->n = 0;
+    rows->d = kv->head_dim;
+    for (int i = leaf * HS_LEAF; i < (leaf + 1) * HS_LEAF; i++) {
+        if (i % 4 == 0) hs_kv_four_keys(kv, (const int[]){i, i + 1, i + 2, i + 3}, four);
+        if (hs_kv_is_live(kv, i)) take_lane(four, i % 4, rows->d, rows->row[rows->n++]);
+    }
+}
+
+static void read_values(const hs_kv *kv, int leaf, leaf_rows *rows) {
+    rows->n = 0;
+    rows->d = kv->head_dim;
+    for (int i = leaf * HS_LEAF; i < (leaf + 1) * HS_LEAF; i++) {
+        if (hs_kv_is_live(kv, i)) hs_kv_value(kv, i, rows->row[rows->n++]);
+    }
+}
+
+static void mean_of(const leaf_rows *rows, float *mean) {
+    float live = (float)hs_max(1, rows->n);
+    memset(mean, 0, (size_t)rows->d * sizeof(float));
+    for (int i = 0; i < rows->n; i++) {
+        for (int dim = 0; dim < rows->d; dim++) mean[dim] += rows->row[i][dim] / live;
+    }
+}
+
+static void variance_of(const leaf_rows *rows, const float *mean, float *variance) {
+    float live = (float)hs_max(1, rows->n);
+    memset(variance, 0, (size_t)rows->d * sizeof(float));
+    for (int i = 0; i < rows->n; i++) {
+        for (int dim = 0; dim < rows->d; dim++) {
+            float off = rows->row[i][dim] - mean[dim];
+            variance[dim] += off * off / live;
         }
     }
 }
 
-/* The largest distance of the leaf's live rows from scale * centre; `spread` (NULL: not wanted): root of the sum of their squares. */
-static float leaf_radius(const hs_kv *kv, int leaf, reader read, const int8_t *centre, uint16_t scale, float *spread) {
-    float row[HS_MAX_HEAD_DIM];
-    double largest = 0, sum = 0;
-    for (int i = leaf * HS_LEAF; i < (leaf + 1) * HS_LEAF; i++) {
-        if (!hs_kv_is_live(kv, i)) continue;
+/* The largest distance of the rows from scale * centre; `spread` (NULL: not wanted): root of the sum of their squares. */
+static float radius_of(const leaf_rows *rows, const int8_t *centre, uint16_t scale, float *spread) {
+    double largest = 0, sum = 0, unit = (double)hs_bf16_to_f32(scale);
+    for (int i = 0; i < rows->n; i++) {
         double square = 0;
-        read(kv, i, row);
-        for (int dim = 0; dim < kv->head_dim; dim++) {
-            double off = (double)row[dim] - (double)hs_bf16_to_f32(scale) * centre[dim];
+        for (int dim = 0; dim < rows->d; dim++) {
+            double off = (double)rows->row[i][dim] - unit * centre[dim];
             square += off * off;
         }
         largest = fmax(largest, square);
@@ -179,17 +209,21 @@ static int has_lone_key(const hs_kv *kv, float radius, const float *variance) {
 }
 
 static void summarize_leaf(hs_kv *kv, int leaf) {
+    leaf_rows rows;
     float mean[HS_MAX_HEAD_DIM], variance[HS_MAX_HEAD_DIM];
     size_t at = (size_t)leaf * (size_t)kv->head_dim;
-    leaf_mean(kv, leaf, hs_kv_key, mean, variance);
+    read_keys(kv, leaf, &rows);
+    mean_of(&rows, mean);
+    variance_of(&rows, mean, variance);
     kv->leaf_k_scale[leaf] = hs_quantize_row(mean, kv->head_dim, kv->leaf_k + at);
-    kv->leaf_k_radius[leaf] = leaf_radius(kv, leaf, hs_kv_key, kv->leaf_k + at, kv->leaf_k_scale[leaf], NULL);
+    kv->leaf_k_radius[leaf] = radius_of(&rows, kv->leaf_k + at, kv->leaf_k_scale[leaf], NULL);
     kv->leaf_lone[leaf] = (uint16_t)has_lone_key(kv, kv->leaf_k_radius[leaf], variance);
     kv->leaf_spread_scale[leaf] = hs_quantize_row(variance, kv->head_dim, kv->leaf_spread + at);
     if (kv->keys_only) return;
-    leaf_mean(kv, leaf, hs_kv_value, mean, NULL);
+    read_values(kv, leaf, &rows);
+    mean_of(&rows, mean);
     kv->leaf_v_scale[leaf] = hs_quantize_row(mean, kv->head_dim, kv->leaf_v + at);
-    kv->leaf_v_radius[leaf] = leaf_radius(kv, leaf, hs_kv_value, kv->leaf_v + at, kv->leaf_v_scale[leaf], &kv->leaf_v_spread[leaf]);
+    kv->leaf_v_radius[leaf] = radius_of(&rows, kv->leaf_v + at, kv->leaf_v_scale[leaf], &kv->leaf_v_spread[leaf]);
 }
 
 static void seal_chunk(hs_kv *kv, int first, int n, const chunk_copy *s) {
