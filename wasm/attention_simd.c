@@ -49,7 +49,7 @@ HS_INLINE eight_dims load_eight_f32(const void *rows, size_t at) {
 }
 
 HS_INLINE void logits_q8(int query, int group, const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
-    const v128_t low_mask = wasm_i8x16_splat(15), high_mask = wasm_i8x16_splat((int8_t)0xf0), byte = wasm_i16x8_splat(255);
+    const v128_t low_mask = hs_kept(wasm_i8x16_splat(15)), high_mask = hs_kept(wasm_i8x16_splat((int8_t)0xf0)), byte = hs_kept(wasm_i16x8_splat(255));
     int d = q->head_dim, pairs = d / 8;
     for (int i = 0; i < n_groups; i++, high += 2 * d, low += 2 * d) {
         v128_t sum[QUERIES];
@@ -61,9 +61,9 @@ HS_INLINE void logits_q8(int query, int group, const hs_queries *q, const uint8_
             v128_t first_even = wasm_v128_and(first, byte), first_odd = wasm_u16x8_shr(first, 8);
             v128_t second_even = wasm_v128_and(second, byte), second_odd = wasm_u16x8_shr(second, 8);
             for (int g = 0; g < group; g++) {
-                const int16_t *w = q->wide[query + g] + 8 * p;
-                v128_t a = wasm_i32x4_add(wasm_i32x4_dot_i16x8(first_even, wasm_v128_load32_splat(w)), wasm_i32x4_dot_i16x8(first_odd, wasm_v128_load32_splat(w + 2)));
-                v128_t b = wasm_i32x4_add(wasm_i32x4_dot_i16x8(second_even, wasm_v128_load32_splat(w + 4)), wasm_i32x4_dot_i16x8(second_odd, wasm_v128_load32_splat(w + 6)));
+                v128_t w = wasm_v128_load(q->wide[query + g] + 8 * p);
+                v128_t a = wasm_i32x4_add(wasm_i32x4_dot_i16x8(first_even, HS_LANE(w, 0)), wasm_i32x4_dot_i16x8(first_odd, HS_LANE(w, 1)));
+                v128_t b = wasm_i32x4_add(wasm_i32x4_dot_i16x8(second_even, HS_LANE(w, 2)), wasm_i32x4_dot_i16x8(second_odd, HS_LANE(w, 3)));
                 sum[g] = wasm_i32x4_add(sum[g], wasm_i32x4_add(a, b));
             }
         }
@@ -182,42 +182,70 @@ void hs_wide_products(const hs_wide_rows *w, const int8_t *rows, const uint16_t 
 void hs_logits_rows_f32(const hs_queries *q, const float *rows, int n, float *out, int out_stride){
     BY_QUERIES(q -> group, logits_rows, load_eight_f32, q, rows, NULL, n, out, out_stride)}
 
+/* One row joins the sums of eight dims under the queries' weights. */
+#define ADD_ROW(j, weight_of) \
+    { \
+        eight_dims value = load(rows, (size_t)(index ? index[j] : (j)) * (size_t)head_dim + (size_t)dim); \
+        for (int g = 0; g < group; g++) { \
+            v128_t weight = weight_of; \
+            low[g] = hs_fma(value.low, weight, low[g]); \
+            high[g] = hs_fma(value.high, weight, high[g]); \
+        } \
+    }
+
 /* Eight dims of `group` (1..4) queries over all rows: the sums stay in registers. */
 HS_INLINE void accumulate_slice(eight_dims (*load)(const void *, size_t), const float *w, int w_stride, const void *rows, int dim, const int *index, int n, int group, int head_dim, float *out) {
     v128_t low[4], high[4];
+    int j = 0;
     for (int g = 0; g < group; g++) {
         low[g] = wasm_v128_load(out + g * head_dim);
         high[g] = wasm_v128_load(out + g * head_dim + 4);
     }
-    for (int j = 0; j < n; j++) {
-        eight_dims value = load(rows, (size_t)(index ? index[j] : j) * (size_t)head_dim + (size_t)dim);
-        for (int g = 0; g < group; g++) {
-            v128_t weight = wasm_v128_load32_splat(w + g * w_stride + j);
-            low[g] = hs_fma(value.low, weight, low[g]);
-            high[g] = hs_fma(value.high, weight, high[g]);
-        }
+    for (; j + 4 <= n; j += 4) {
+        v128_t four[4];
+        for (int g = 0; g < group; g++) four[g] = wasm_v128_load(w + g * w_stride + j);
+        ADD_ROW(j, HS_LANE(four[g], 0))
+        ADD_ROW(j + 1, HS_LANE(four[g], 1))
+        ADD_ROW(j + 2, HS_LANE(four[g], 2))
+        ADD_ROW(j + 3, HS_LANE(four[g], 3))
     }
+    for (; j < n; j++) ADD_ROW(j, wasm_v128_load32_splat(w + g * w_stride + j))
     for (int g = 0; g < group; g++) {
         wasm_v128_store(out + g * head_dim, low[g]);
         wasm_v128_store(out + g * head_dim + 4, high[g]);
     }
 }
 
-/* All dims. Loader and group size are constants where the slice is inlined. */
-HS_INLINE void accumulate(int query, int group, eight_dims (*load)(const void *, size_t), const float *w, int w_stride, const void *rows, const int *index, int n, int head_dim, float *out) {
-    for (int dim = 0; dim < head_dim; dim += 8) accumulate_slice(load, w + query * w_stride, w_stride, rows, dim, index, n, group, head_dim, out + query * head_dim + dim);
+/* All dims. Loader and group size are constants where the slice is inlined. Rows come in runs that stay in the first cache. */
+HS_INLINE void accumulate(int query, int group, eight_dims (*load)(const void *, size_t), const float *w, int w_stride, const void *rows, size_t row_bytes, const int *index, int n, int head_dim, float *out) {
+    enum { RUN = 64 };
+    for (int at = 0; at < n; at += RUN) {
+        const void *from = index ? rows : (const char *)rows + (size_t)at * row_bytes;
+        for (int dim = 0; dim < head_dim; dim += 8) accumulate_slice(load, w + query * w_stride + at, w_stride, from, dim, index ? index + at : NULL, hs_min(RUN, n - at), group, head_dim, out + query * head_dim + dim);
+    }
+}
+
+/* Weights of int8 rows take over the rows' scales, which are read once for all queries. */
+static void scale_weights(float *w, int w_stride, const uint16_t *scale, const int *index, int n, int group) {
+    enum { RUN = 64 };
+    float factor[RUN];
+    for (int at = 0; at < n; at += RUN) {
+        int run = hs_min(RUN, n - at);
+        for (int j = 0; j < run; j++) factor[j] = hs_bf16_to_f32(scale[index ? index[at + j] : at + j]);
+        for (int g = 0; g < group; g++) {
+            float *weight = w + g * w_stride + at;
+            for (int j = 0; j < run; j++) weight[j] *= factor[j];
+        }
+    }
 }
 
 void hs_accumulate_i8(float *w, int w_stride, const int8_t *rows, const uint16_t *scale, const int *index, int n, int group, int head_dim, float *out) {
-    for (int g = 0; g < group; g++) {
-        float *weight = w + g * w_stride;
-        for (int j = 0; j < n; j++) weight[j] *= hs_bf16_to_f32(scale[index ? index[j] : j]);
-    }
-    BY_QUERIES(group, accumulate, load_eight_i8, w, w_stride, rows, index, n, head_dim, out)
+    scale_weights(w, w_stride, scale, index, n, group);
+    BY_QUERIES(group, accumulate, load_eight_i8, w, w_stride, rows, (size_t)head_dim, index, n, head_dim, out)
 }
 
 void hs_accumulate_f32(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out) {
-    BY_QUERIES(group, accumulate, load_eight_f32, w, w_stride, rows, index, n, head_dim, out)
+    BY_QUERIES(group, accumulate, load_eight_f32, w, w_stride, rows, (size_t)head_dim * sizeof(float), index, n, head_dim, out)
 }
 
 float hs_max_f32(const float *x, int n) {
