@@ -48,10 +48,10 @@ const FORMS = {
  * @param {Server} server
  * @param {Job} job
  * @param {Handlers} handlers
- * @param {{held?: import('../engine.js').Prefix, resumed?: import('../engine.js').Prefix}} [start] resumed: the cache gets it
+ * @param {{held?: import('../engine.js').Prefix, resumed?: import('../engine.js').Prefix}} start resumed: the cache gets it
  *   afterwards, with the answer
  */
-async function attempt({ engine, attention, cache }, job, { signal, onPrefill, onText }, { held, resumed } = {}) {
+async function attempt({ engine, attention, cache }, job, { signal, onPrefill, onText }, { held, resumed }) {
   const { ids, maxTokens, sampler, stop } = job;
   const prefix = resumed ?? held;
   const cached = prefix?.length ?? 0;
@@ -83,22 +83,34 @@ async function attempt({ engine, attention, cache }, job, { signal, onPrefill, o
 }
 
 /**
- * Generates the answer, after what is held or saved of the prompt. Where memory is short, nothing else is held.
+ * What is held or saved of a prompt: that which has more of it.
+ * @param {Server} server
+ * @param {number[]} ids
+ * @param {AbortSignal} signal
+ */
+async function findStart({ cache, saved }, ids, signal) {
+  const resumed = await saved?.resume(ids, cache.longest(ids), signal);
+  return resumed ? { resumed } : { held: cache.take(ids) };
+}
+
+/**
+ * Generates the answer, after what is held or saved of the prompt. Where memory is short, nothing else is held; where it is short
+ * even then, nothing is resumed.
  * @param {Server} server
  * @param {Job} job
  * @param {Handlers} handlers
  */
 async function answer(server, job, handlers) {
   const { cache, saved } = server;
-  try {
-    const resumed = await saved?.resume(job.ids, cache.longest(job.ids), handlers.signal);
-    return await attempt(server, job, handlers, resumed ? { resumed } : { held: cache.take(job.ids) });
-  } catch (error) {
-    const isShort = error instanceof HalfspaceError && error.code === 'out-of-memory';
-    if (!isShort || (cache.size === 0 && !saved)) throw error;
-    cache.clear();
-    await saved?.flush();
-    return attempt(server, job, handlers);
+  for (let retries = saved ? 2 : 1; ; retries--) {
+    try {
+      return await attempt(server, job, handlers, retries > 0 ? await findStart(server, job.ids, handlers.signal) : {});
+    } catch (error) {
+      const isShort = error instanceof HalfspaceError && error.code === 'out-of-memory';
+      if (!isShort || retries === 0) throw error;
+      cache.clear();
+      await saved?.flush();
+    }
   }
 }
 

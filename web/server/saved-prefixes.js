@@ -79,9 +79,11 @@ export class SavedPrefixes {
 
   /** Saves what was added, and frees it. Nothing is generated meanwhile. */
   async flush() {
-    for (let prefix; (prefix = this.#leaving.shift());) {
+    const leaving = this.#leaving.splice(0);
+    const chosen = this.#choose(leaving);
+    for (const prefix of leaving) {
       try {
-        if (!this.#has(prefix)) await this.#save(prefix);
+        if (chosen.has(prefix)) await this.#save(prefix);
       } catch (error) {
         this.warn(`a prefix of ${prefix.length} tokens is not saved: ${/** @type {Error} */ (error).message}`);
       } finally {
@@ -128,10 +130,15 @@ export class SavedPrefixes {
     return best;
   }
 
-  /** Whether one that is saved, or is about to be, can be cut to a prefix. @param {Prefix} prefix */
-  #has(prefix) {
-    const { ids, length } = prefix;
-    return [...this.#saved.values(), ...this.#leaving].some((other) => usable(other, ids, length) === length);
+  /** Those that nothing else that is saved can be cut to. @param {Prefix[]} prefixes */
+  #choose(prefixes) {
+    /** @type {Set<Prefix>} */
+    const chosen = new Set();
+    for (const prefix of prefixes.toSorted((a, b) => b.length - a.length)) {
+      const { ids, length } = prefix;
+      if (![...this.#saved.values(), ...chosen].some((other) => usable(other, ids, length) === length)) chosen.add(prefix);
+    }
+    return chosen;
   }
 
   /** @param {Prefix} prefix */
