@@ -223,7 +223,7 @@ test('one that was cut short or deleted while the server runs', async () => {
 
 test('snapshots of other models, settings and longer contexts are left alone', async () => {
   await saveOne();
-  const before_ = await paths();
+  const [first] = await paths();
   const others = [
     await Engine.load(chatModel({ context_length: 4095 })),
     await Engine.load(FILE, { kv: 'f32' }),
@@ -240,8 +240,8 @@ test('snapshots of other models, settings and longer contexts are left alone', a
     }, { on }); // prettier-ignore
     on.close();
   }
-  assert.equal((await paths()).length, before_.length + others.length);
-  assert.ok((await paths()).includes(before_[0]));
+  assert.equal((await paths()).length, 1 + others.length);
+  assert.ok((await paths()).includes(first));
   await serving({}, async (client, server) => {
     // The one of the context of 200 tokens fits this engine as well.
     assert.equal((await savedNow(server)).entries, 2);
@@ -297,7 +297,8 @@ test('a folder with other files is not taken for one of snapshots', async () => 
 });
 
 test('the command line: saved at a signal, resumed by the next process', async () => {
-  const model = join(await mkdtemp(join(tmpdir(), 'halfspace-')), 'tiny.gguf');
+  const place = await mkdtemp(join(tmpdir(), 'halfspace-'));
+  const model = join(place, 'tiny.gguf');
   await writeFile(model, FILE);
   /** @param {string[]} said */
   const run = async (...said) => {
@@ -318,4 +319,5 @@ test('the command line: saved at a signal, resumed by the next process', async (
   const second = await run(STORY, contentOf(first), 'And then?');
   assert.equal(cachedOf(second), /** @type {number} */ (first.usage?.total_tokens) - 1);
   assert.equal(contentOf(second), await answerOf(engine, talk(STORY, contentOf(first), 'And then?'), 24));
+  await rm(place, { recursive: true });
 });
