@@ -112,6 +112,8 @@ modelCommand('serve', 'answer over HTTP, as OpenAI’s API does')
   .option('--max-body <bytes>', 'bytes of a request', count, DEFAULTS.maxBody)
   .option('--prefix-cache <n>', 'prompts with answers that are held for others to continue, 0: none', count, DEFAULTS.prefixes.entries)
   .option('--prefix-cache-bytes <bytes>', 'memory for them', count, DEFAULTS.prefixes.bytes)
+  .option('--snapshots <folder>', 'where those that leave memory are saved, to be resumed; default: nowhere')
+  .option('--snapshots-bytes <bytes>', 'disk for them', count, 2 ** 32)
   .action(serve);
 
 modelCommand('compare', 'answer a question about a document with dense, then with hsr attention')

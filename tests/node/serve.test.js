@@ -17,19 +17,10 @@ import { EventStream, isLocalName } from '../../web/server/http.js';
 import { Queue } from '../../web/server/queue.js';
 import { Server } from '../../web/server/server.js';
 import { randomModel } from './helpers/random-model.js';
+import { answerOf, ask, cachedOf, chatModel, contentOf, health, idle, MODEL, servingOn, talk } from './helpers/serving.js';
 
 const CLI = fileURLToPath(new URL('../../web/cli.js', import.meta.url));
-const MODEL = 'tiny';
-const TEMPLATE =
-  '{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}' +
-  "{% if messages[0].content == 'refuse' %}{{ raise_exception('it was told to refuse') }}{% endif %}";
-const FILE = randomModel({
-  arch: 'llama',
-  tied: false,
-  printable: true,
-  metadata: { context_length: 4096 },
-  keys: { 'tokenizer.chat_template': TEMPLATE, 'tokenizer.ggml.add_space_prefix': false },
-});
+const FILE = chatModel();
 /** @type {Engine} */
 let engine;
 let baseline = 0;
@@ -42,42 +33,13 @@ before(async () => {
 after(() => engine.close());
 
 /**
- * Runs a test against a server of its own, after which the engine holds nothing.
- * @param {Partial<import('../../web/server/server.js').ServerOptions>} options
- * @param {(client: OpenAI, server: Server) => Promise<void>} body
+ * @param {Parameters<typeof servingOn>[1]} options
+ * @param {Parameters<typeof servingOn>[2]} body
  */
-async function serving(options, body, { on = engine, key = 'any' } = {}) {
-  const used = on.info.memoryBytes;
-  const server = await Server.start(on, { model: MODEL, port: 0, onError: (error) => assert.fail(String(error)), ...options });
-  try {
-    await body(new OpenAI({ apiKey: key, baseURL: `${server.url}/v1`, maxRetries: 0 }), server);
-  } finally {
-    await server.close();
-  }
-  assert.equal(on.info.memoryBytes, used, 'everything is given back');
-}
-
-/** @param {string[]} contents of user and assistant in turn */
-const talk = (...contents) =>
-  contents.map((content, i) => ({ role: /** @type {'user' | 'assistant'} */ (i % 2 === 0 ? 'user' : 'assistant'), content }));
-
-/** @param {OpenAI} client @param {any[]} messages @param {object} [more] */
-const ask = (client, messages, more = {}) =>
-  client.chat.completions.create({ model: MODEL, messages, max_tokens: 24, temperature: 0, ...more });
+const serving = (options, body, { on = engine, key = 'any' } = {}) => servingOn(on, options, body, key);
 
 /** What the engine itself answers. @param {import('../../web/engine.js').Prompt} prompt @param {number} maxTokens */
-async function expected(prompt, maxTokens) {
-  let text = '';
-  for await (const piece of engine.generate(prompt, { maxTokens })) text += piece.text;
-  return text;
-}
-
-const health = async (/** @type {Server} */ server) => (await fetch(`${server.url}/health`)).json();
-
-/** Until the server has nothing to do. @param {Server} server */
-async function idle(server) {
-  for (let state = await health(server); state.running + state.waiting > 0; state = await health(server));
-}
+const expected = (prompt, maxTokens) => answerOf(engine, prompt, maxTokens);
 
 /** A raw request with any headers. @param {Server} server @param {string} path @param {import('node:http').RequestOptions} options @param {string} [body] */
 async function raw(server, path, options, body = '') {
@@ -225,9 +187,6 @@ describe('answers', () => {
 });
 
 describe('prefixes', () => {
-  const contentOf = (/** @type {any} */ answer) => String(answer.choices[0].message.content);
-  const cachedOf = (/** @type {any} */ answer) => answer.usage.prompt_tokens_details.cached_tokens;
-
   test('a conversation goes on after its last answer, with the answers it has without reuse', async () => {
     const questions = ['Who?', 'Where?', 'When was that?'];
     /** @param {OpenAI} client */

@@ -5,13 +5,15 @@ import { basename } from 'node:path';
 import { badArgument, HalfspaceError } from '../errors.js';
 import { isLoopback } from '../server/http.js';
 import { Server } from '../server/server.js';
+import { openFileStore } from '../stores/files.js';
 import { loadEngine, printJson } from './common.js';
 
 /** @typedef {import('./common.js').ModelOptions} ModelOptions */
 
 /**
  * @typedef {ModelOptions & {host: string, port: number, alias?: string, apiKey?: string, cors?: string, attention: 'dense' | 'hsr',
- *   maxTokens: number, queue: number, maxBody: number, prefixCache: number, prefixCacheBytes: number}} ServeOptions
+ *   maxTokens: number, queue: number, maxBody: number, prefixCache: number, prefixCacheBytes: number, snapshots?: string,
+ *   snapshotsBytes: number}} ServeOptions
  */
 
 /** @param {ServeOptions} options */
@@ -28,11 +30,13 @@ export async function serve(options) {
 
 /** @param {import('../engine.js').Engine} engine @param {ServeOptions} options */
 async function serveUntilSignal(engine, options) {
-  const { host, port, apiKey, cors, attention, maxTokens, queue, maxBody, alias: model = fileName(options.model) } = options;
+  const { host, port, apiKey, cors, attention, maxTokens, queue, maxBody, snapshots, alias: model = fileName(options.model) } = options;
   const broken = new AbortController();
   const server = await Server.start(engine, {
     ...{ model, host, port, apiKey, cors, attention, maxTokens, queue, maxBody },
     prefixes: { entries: options.prefixCache, bytes: options.prefixCacheBytes },
+    snapshots: snapshots === undefined ? undefined : await openFileStore(snapshots, { maxBytes: options.snapshotsBytes }),
+    onWarning: (message) => process.stderr.write(`halfspace: ${message}\n`),
     onError(error) {
       process.stderr.write(`halfspace: ${/** @type {Error} */ (error).stack}\n`);
       if (error instanceof HalfspaceError && error.code === 'closed') broken.abort(error);

@@ -12,6 +12,7 @@ import { EventStream, sendJson } from './http.js';
  * @property {string} model the name it goes by
  * @property {import('../engine.js').Attention} attention
  * @property {import('./prefix-cache.js').PrefixCache} cache
+ * @property {import('./saved-prefixes.js').SavedPrefixes} [saved]
  */
 
 /** How each kind writes a whole answer, and a piece of one. */
@@ -39,43 +40,77 @@ const FORMS = {
 };
 
 /**
- * Generates the answer, after what is held of the prompt. Where memory is short, nothing else is held.
+ * @typedef {{signal: AbortSignal, onPrefill?: (done: number, total: number) => void, onText?: (text: string) => Promise<void>}} Handlers
+ */
+
+/**
+ * Generates the answer, after a prefix of the prompt.
  * @param {Server} server
  * @param {Job} job
- * @param {{signal: AbortSignal, onPrefill?: (done: number, total: number) => void, onText?: (text: string) => Promise<void>}} options
+ * @param {Handlers} handlers
+ * @param {{held?: import('../engine.js').Prefix, resumed?: import('../engine.js').Prefix}} start resumed: the cache gets it
+ *   afterwards, with the answer
  */
-async function answer({ engine, attention, cache }, job, { signal, onPrefill, onText }) {
+async function attempt({ engine, attention, cache }, job, { signal, onPrefill, onText }, { held, resumed }) {
   const { ids, maxTokens, sampler, stop } = job;
-  /** @param {import('../engine.js').Prefix} [prefix] */
-  const attempt = async (prefix) => {
-    const cached = prefix?.length ?? 0;
-    /** @type {import('../engine.js').GenerateStats | undefined} */
-    let stats;
-    let text = '';
+  const prefix = resumed ?? held;
+  const cached = prefix?.length ?? 0;
+  const left = resumed ? [resumed] : [];
+  /** @type {import('../engine.js').GenerateStats | undefined} */
+  let stats;
+  let text = '';
+  try {
     const pieces = engine.generate(ids.slice(cached), {
       ...{ prefix, maxTokens, sampler, stop, attention, signal, onPrefill },
       onStats: (s) => (stats = s),
-      onPrefix: (made) => cache.add(made),
+      onPrefix: (made) => left.push(made),
     });
     for await (const piece of pieces) {
       text += piece.text;
       await onText?.(piece.text);
     }
-    const { generatedTokens, finishReason } = /** @type {import('../engine.js').GenerateStats} */ (stats);
-    const usage = {
-      prompt_tokens: ids.length,
-      completion_tokens: generatedTokens,
-      total_tokens: ids.length + generatedTokens,
-      prompt_tokens_details: { cached_tokens: cached },
-    };
-    return { text, finishReason, usage };
+  } finally {
+    for (const one of left) cache.add(one);
+  }
+  const { generatedTokens, finishReason } = /** @type {import('../engine.js').GenerateStats} */ (stats);
+  const usage = {
+    prompt_tokens: ids.length,
+    completion_tokens: generatedTokens,
+    total_tokens: ids.length + generatedTokens,
+    prompt_tokens_details: { cached_tokens: cached },
   };
-  try {
-    return await attempt(cache.take(ids));
-  } catch (error) {
-    if (!(error instanceof HalfspaceError && error.code === 'out-of-memory') || cache.size === 0) throw error;
-    cache.clear();
-    return attempt();
+  return { text, finishReason, usage };
+}
+
+/**
+ * What is held or saved of a prompt: that which has more of it.
+ * @param {Server} server
+ * @param {number[]} ids
+ * @param {AbortSignal} signal
+ */
+async function findStart({ cache, saved }, ids, signal) {
+  const resumed = await saved?.resume(ids, cache.longest(ids), signal);
+  return resumed ? { resumed } : { held: cache.take(ids) };
+}
+
+/**
+ * Generates the answer, after what is held or saved of the prompt. Where memory is short, nothing else is held; where it is short
+ * even then, nothing is resumed.
+ * @param {Server} server
+ * @param {Job} job
+ * @param {Handlers} handlers
+ */
+async function answer(server, job, handlers) {
+  const { cache, saved } = server;
+  for (let retries = saved ? 2 : 1; ; retries--) {
+    try {
+      return await attempt(server, job, handlers, retries > 0 ? await findStart(server, job.ids, handlers.signal) : {});
+    } catch (error) {
+      const isShort = error instanceof HalfspaceError && error.code === 'out-of-memory';
+      if (!isShort || retries === 0) throw error;
+      cache.clear();
+      await saved?.flush();
+    }
   }
 }
 

@@ -3,6 +3,7 @@
  * last answer, and conversations share their system prompt. The least recently used ones go first.
  *
  * It owns the prefixes that it is given, and lends them. Those that come from elsewhere, as from a snapshot, are like any other.
+ * Those that go are handed on.
  */
 
 /** @typedef {import('../engine.js').Prefix} Prefix */
@@ -11,9 +12,13 @@ export class PrefixCache {
   /** The most recently used is last. @type {Prefix[]} */
   #held = [];
 
-  /** @param {{entries: number, bytes: number}} limits bytes: of all contexts, those that are only continued included */
-  constructor({ entries, bytes }) {
+  /**
+   * @param {{entries: number, bytes: number}} limits bytes: of all contexts, those that are only continued included
+   * @param {(prefix: Prefix) => void} [onLeave] owns the prefix from then on; default: frees it
+   */
+  constructor({ entries, bytes }, onLeave = (prefix) => prefix.free()) {
     this.limits = { entries, bytes };
+    this.onLeave = onLeave;
   }
 
   get size() {
@@ -39,19 +44,26 @@ export class PrefixCache {
    * @returns {Prefix | undefined}
    */
   take(ids) {
-    /** @type {Prefix | undefined} */
-    let best;
-    let most = 0;
+    const { prefix, length } = this.#best(ids);
+    if (!prefix) return undefined;
+    if (length < prefix.length) prefix.truncate(length);
+    this.#touch(prefix);
+    return prefix;
+  }
+
+  /** Tokens of the prefix that take() would lend. @param {number[]} ids */
+  longest(ids) {
+    return this.#best(ids).length;
+  }
+
+  /** @param {number[]} ids */
+  #best(ids) {
+    /** @type {{prefix?: Prefix, length: number}} */
+    let best = { length: 0 };
     for (const prefix of this.#held) {
-      const length = usable(prefix, ids);
-      if (length > most || (length === most && length === prefix.length)) {
-        best = prefix;
-        most = length;
-      }
+      const length = usable(prefix, ids, ids.length - 1, !prefix.context.shared);
+      if (length > best.length || (length === best.length && length === prefix.length)) best = { prefix, length };
     }
-    if (!best) return undefined;
-    if (most < best.length) best.truncate(most);
-    this.#touch(best);
     return best;
   }
 
@@ -64,11 +76,12 @@ export class PrefixCache {
       return;
     }
     this.#held.push(prefix);
-    while (this.#held.length > this.limits.entries || (this.#held.length > 0 && this.bytes > this.limits.bytes)) this.#held.shift()?.free();
+    while (this.#held.length > this.limits.entries || (this.#held.length > 0 && this.bytes > this.limits.bytes))
+      this.onLeave(/** @type {Prefix} */ (this.#held.shift()));
   }
 
   clear() {
-    for (const prefix of this.#held.splice(0)) prefix.free();
+    for (const prefix of this.#held.splice(0)) this.onLeave(prefix);
   }
 
   /** @param {Prefix} prefix */
@@ -78,7 +91,7 @@ export class PrefixCache {
   }
 }
 
-/** @param {number[]} a @param {number[]} b */
+/** @param {ArrayLike<number>} a @param {ArrayLike<number>} b */
 function commonLength(a, b) {
   let n = 0;
   while (n < a.length && n < b.length && a[n] === b[n]) n++;
@@ -89,11 +102,13 @@ function commonLength(a, b) {
  * Tokens of a prefix that a prompt can continue. A cut is exact, for a cache that was cut equals one that never was longer; but
  * what is cut off is lost to the conversation it came from, so that the greater part has to stay. What another context
  * continues cannot be cut.
- * @param {Prefix} prefix
- * @param {number[]} ids
+ * @param {{ids: ArrayLike<number>, length: number, inherited: number}} prefix
+ * @param {ArrayLike<number>} ids
+ * @param {number} most of them
+ * @param {boolean} [mayCut]
  */
-function usable(prefix, ids) {
-  const common = Math.min(commonLength(prefix.ids, ids), ids.length - 1);
+export function usable(prefix, ids, most, mayCut = true) {
+  const common = Math.min(commonLength(prefix.ids, ids), most);
   const cut = prefix.length - common;
-  return cut === 0 || (cut < common && common >= prefix.inherited && !prefix.context.shared) ? common : 0;
+  return cut === 0 || (cut < common && common >= prefix.inherited && mayCut) ? common : 0;
 }

@@ -1,7 +1,8 @@
 /**
  * An OpenAI-compatible API over one engine, for Node.js: /v1/models, /v1/chat/completions, /v1/completions, and /health.
  * The way of a request: host, key, route -> body (http.js) -> what is asked (request.js) -> queue (queue.js) -> the longest
- * prefix that is held (prefix-cache.js) -> generation and answer (completions.js).
+ * prefix that is held (prefix-cache.js) or saved (saved-prefixes.js) -> generation and answer (completions.js) -> what has to
+ * leave memory is saved.
  */
 import { createServer } from 'node:http';
 import { finished } from 'node:stream/promises';
@@ -13,6 +14,7 @@ import { hasKey, isLocalName, isLoopback, readJson, sendJson } from './http.js';
 import { PrefixCache } from './prefix-cache.js';
 import { Queue } from './queue.js';
 import { checkModel, readRequest } from './request.js';
+import { SavedPrefixes } from './saved-prefixes.js';
 
 /**
  * @typedef {import('./http.js').Request} Request
@@ -29,6 +31,8 @@ import { checkModel, readRequest } from './request.js';
  * @property {number} [queue] requests that may wait; default 16
  * @property {number} [maxBody] bytes of a request; default 1 MiB
  * @property {{entries: number, bytes: number}} [prefixes] that are held; default 16 and 1 GiB
+ * @property {import('../stores/store.js').Store} [snapshots] where prefixes that leave memory are saved; default: nowhere
+ * @property {(message: string) => void} [onWarning] something could not be saved or resumed, in one line; requests go on
  * @property {(error: unknown) => void} [onError] an error that is not the client's; the engine is of no more use where its code is 'closed'
  */
 
@@ -80,7 +84,9 @@ export class Server {
     const given = /** @type {ServerOptions} */ (Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)));
     this.#options = { ...DEFAULTS, attention: /** @type {import('../engine.js').Attention} */ ('hsr'), ...given };
     this.#queue = new Queue(this.#options.queue);
-    this.prefixes = new PrefixCache(this.#options.prefixes);
+    const { prefixes, snapshots, onWarning } = this.#options;
+    this.saved = snapshots && new SavedPrefixes(engine, snapshots, onWarning);
+    this.prefixes = new PrefixCache(prefixes, this.saved && ((prefix) => this.saved?.add(prefix)));
     this.#http.maxConnections = MAX_CONNECTIONS;
     this.#http.requestTimeout = REQUEST_MS;
   }
@@ -88,11 +94,12 @@ export class Server {
   /**
    * @param {import('../engine.js').Engine} engine
    * @param {ServerOptions} options
-   * @throws {HalfspaceError} io: the port is taken, or not allowed
+   * @throws {HalfspaceError} io: the port is taken, or not allowed; bad-argument: the store holds what are no snapshots
    */
   static async start(engine, options) {
     const server = new Server(engine, options);
     const { host, port } = server.#options;
+    await server.saved?.load();
     await /** @type {Promise<void>} */ (
       new Promise((resolve, reject) => {
         server.#http.once('error', (cause) =>
@@ -109,7 +116,7 @@ export class Server {
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   }
 
-  /** Ends every generation with an error to its client, then the connections, and frees the prefixes. */
+  /** Ends every generation with an error to its client, then the connections, and saves or frees the prefixes. */
   async close() {
     this.#closing = true;
     for (const completion of this.#running) completion.abort();
@@ -120,6 +127,7 @@ export class Server {
     await closed;
     clearTimeout(late);
     this.prefixes.clear();
+    await this.saved?.flush();
   }
 
   /** @param {Request} request @param {Response} response */
@@ -176,8 +184,16 @@ export class Server {
     const body = await readJson(request, this.#options.maxBody);
     const { model, attention, maxTokens } = this.#options;
     const job = readRequest(kind, body, { engine: this.#engine, model, maxTokens });
-    const server = { engine: this.#engine, model, attention, cache: this.prefixes };
-    await this.#queue.run(() => complete(server, job, response, ended.signal), ended.signal);
+    const server = { engine: this.#engine, model, attention, cache: this.prefixes, saved: this.saved };
+    await this.#queue.run(async () => {
+      try {
+        await complete(server, job, response, ended.signal);
+      } catch (error) {
+        this.#fail(response, error);
+      }
+      // The client has its answer; the next one waits.
+      await this.saved?.flush();
+    }, ended.signal);
   }
 
   /**
@@ -218,6 +234,7 @@ export class Server {
       waiting: this.#queue.waiting,
       memoryBytes: info.memoryBytes,
       prefixes: { entries: this.prefixes.size, bytes: this.prefixes.bytes },
+      ...(this.saved && { saved: { entries: this.saved.size, bytes: this.saved.bytes } }),
     });
   }
 }

@@ -122,6 +122,9 @@ export function checkFit(header, config, kv) {
   for (const [name, value] of Object.entries(ropeOf(config))) same(`rope.${name}`, header.rope?.[name], value);
 }
 
+/** Tokens that a restored context inherits from the one it continues. @param {Header} header */
+export const inheritedOf = ({ tokens, layout }) => Math.max(...layout.map((parts) => tokens - parts[parts.length - 1][1]));
+
 /** Takes the records of snapshots that add up to one context: a chain of contexts, one per part of its caches. */
 export class ContextSink {
   /** @type {Context[]} */

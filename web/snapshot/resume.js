@@ -41,9 +41,19 @@ class Opened {
 
   /** @returns {Promise<import('./format.js').Header>} */
   async header() {
+    await this.#next();
+    return /** @type {import('./format.js').Header} */ (this.reader.header);
+  }
+
+  /** After the header, of a context. */
+  async tokens() {
+    await this.#next();
+    return this.reader.tokens;
+  }
+
+  async #next() {
     const { value } = await this.records.next();
     await this.reader.accept(/** @type {import('./reader.js').Record} */ (value));
-    return /** @type {import('./format.js').Header} */ (this.reader.header);
   }
 
   /** The rest. @param {import('./reader.js').Sink} sink @param {SnapshotInfo} [previous] */
@@ -61,19 +71,42 @@ class Opened {
 }
 
 /**
+ * @template T
  * @param {import('../wasm-loader.js').Wasm} wasm
  * @param {SnapshotSource} source
- * @param {AbortSignal} [signal]
+ * @param {AbortSignal | undefined} signal
+ * @param {(opened: Opened) => Promise<T>} read as far as is wanted
+ * @returns {Promise<T>}
  */
-export async function readHeader(wasm, source, signal) {
+async function readStart(wasm, source, signal, read) {
   const { size, pieces } = await openPieces(source, signal);
   const opened = new Opened(wasm, size, pieces, () => {});
   try {
-    return await opened.header();
+    return await read(opened);
   } finally {
     await opened.close();
   }
 }
+
+/**
+ * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {SnapshotSource} source
+ * @param {AbortSignal} [signal]
+ */
+export const readHeader = (wasm, source, signal) => readStart(wasm, source, signal, (opened) => opened.header());
+
+/**
+ * The header and, of a context, the tokens, without what is behind them.
+ * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {SnapshotSource} source
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{header: import('./format.js').Header, tokens: number[]}>}
+ */
+export const readTokens = (wasm, source, signal) =>
+  readStart(wasm, source, signal, async (opened) => {
+    const header = await opened.header();
+    return { header, tokens: header.kind === 'context' ? await opened.tokens() : [] };
+  });
 
 /**
  * @param {import('../wasm-loader.js').Wasm} wasm

@@ -115,9 +115,9 @@ export class Store {
     return streamOf(() => this.open(name));
   }
 
-  /** @returns {Promise<{name: string, bytes: number, modified: number}[]>} by name */
+  /** @returns {Promise<({name: string} & Entry)[]>} by name */
   async list() {
-    const entries = [...(await this.#entries())].map(([name, { bytes, modified }]) => ({ name, bytes, modified }));
+    const entries = [...(await this.#entries())].map(([name, entry]) => ({ name, ...entry }));
     return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
