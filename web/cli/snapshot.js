@@ -1,9 +1,9 @@
 /** `snapshot save | load | inspect | verify`: prefilled contexts as files. */
-import { open, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import * as fs from 'node:fs/promises';
 
 import { HalfspaceError } from '../errors.js';
 import { inspectSnapshot, verifySnapshot } from '../snapshot/inspect.js';
+import { createWholeFile } from '../stores/whole-file.js';
 import { loadEngine, printJson, progress, readText } from './common.js';
 import { round } from './numbers.js';
 
@@ -20,38 +20,18 @@ function print(result, json) {
 /** @param {number} bytes @param {number} ms */
 const speed = (bytes, ms) => ({ bytes, mbPerSecond: round(bytes / 1e3 / ms) });
 
-/** @param {string} path */
-async function syncFolder(path) {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-/**
- * A file that is either what it was or the whole stream, whenever the process or the machine stops.
- * @param {string} path
- * @param {ReadableStream<Uint8Array>} stream
- */
+/** @param {string} path @param {ReadableStream<Uint8Array>} stream */
 async function writeWhole(path, stream) {
-  const part = `${path}.part-${process.pid}`;
   try {
-    const file = await open(part, 'w');
+    const file = await createWholeFile(fs, `${path}.part-${process.pid}`);
     try {
-      try {
-        for await (const piece of stream) await file.writeFile(piece);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(part, path);
+      for await (const piece of stream) await file.write(piece);
+      await file.seal();
+      await file.commit(path);
     } catch (error) {
-      await rm(part);
+      await file.discard();
       throw error;
     }
-    if (process.platform !== 'win32') await syncFolder(dirname(path));
   } catch (cause) {
     if (cause instanceof HalfspaceError) throw cause;
     throw new HalfspaceError('io', `cannot write ${path}: ${/** @type {Error} */ (cause).message}`, { field: 'out', value: path, cause });
@@ -110,7 +90,7 @@ export async function save({ file, out, base, json, ...options }) {
 export async function load(files, { prompt, maxTokens, attention, json, ...options }) {
   const engine = await loadEngine(options);
   const prefix = await resume(engine, files, options.ctx);
-  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+  const sizes = await Promise.all(files.map(async (file) => (await fs.stat(file)).size));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   const result = { hash: prefix.saved?.hash, tokens: prefix.length, resumeMs: round(prefix.prefillMs), ...speed(bytes, prefix.prefillMs) };
   /** @type {number[]} */

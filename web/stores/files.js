@@ -11,22 +11,10 @@ import process from 'node:process';
 import { HalfspaceError } from '../errors.js';
 import { openSource } from '../sources.js';
 import { createClock, isName, notFound, oneAtATime, Store } from './store.js';
+import { createWholeFile, syncFolder } from './whole-file.js';
 
 /**
- * @typedef {object} FileHandle what is used of node:fs/promises, so that these types need none of Node's
- * @property {(bytes: Uint8Array, offset: number, length: number) => Promise<{bytesWritten: number}>} write
- * @property {() => Promise<void>} sync
- * @property {() => Promise<void>} close
- *
- * @typedef {object} FileSystem
- * @property {(path: string, options: {recursive: boolean}) => Promise<unknown>} mkdir
- * @property {(path: string, flags: string) => Promise<FileHandle>} open
- * @property {(path: string) => Promise<string[]>} readdir
- * @property {(from: string, to: string) => Promise<void>} rename
- * @property {(path: string, options?: {force?: boolean, recursive?: boolean}) => Promise<void>} rm
- * @property {(path: string) => Promise<{size: number, mtimeMs: number, atimeMs: number}>} stat
- * @property {(path: string, accessed: number, modified: number) => Promise<void>} utimes
- *
+ * @typedef {import('./whole-file.js').FileSystem} FileSystem
  * @typedef {import('./store.js').Backend} Backend
  */
 
@@ -97,33 +85,16 @@ class Folder {
   async create(name) {
     const { fs, folder } = this;
     const temporary = join(folder, `${name}~${process.pid}~${randomBytes(8).toString('hex')}`);
-    const file = await failing(name, () => fs.open(temporary, 'wx'));
-    let isOpen = true;
-    const close = async () => {
-      if (!isOpen) return;
-      isOpen = false;
-      await file.close();
-    };
+    const file = await failing(name, () => createWholeFile(fs, temporary));
     return {
-      write: (bytes) =>
-        failing(name, async () => {
-          for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at, bytes.length - at)).bytesWritten;
-        }),
-      seal: () =>
-        failing(name, async () => {
-          await file.sync();
-          await close();
-        }),
+      write: (bytes) => failing(name, () => file.write(bytes)),
+      seal: () => failing(name, () => file.seal()),
       commit: () =>
         failing(name, async () => {
           await this.#touch(temporary, Date.now());
-          await fs.rename(temporary, join(folder, name));
-          await this.#sync();
+          await file.commit(join(folder, name));
         }),
-      async discard() {
-        await close();
-        await fs.rm(temporary, { force: true });
-      },
+      discard: () => file.discard(),
     };
   }
 
@@ -148,7 +119,7 @@ class Folder {
       await this.fs.rm(join(this.folder, name));
       return true;
     }).catch(unlessMissing);
-    if (removed) await failing(name, () => this.#sync());
+    if (removed) await failing(name, () => syncFolder(this.fs, this.folder));
     return Boolean(removed);
   }
 
@@ -157,17 +128,6 @@ class Folder {
   /** @param {string} path @param {number} modified */
   async #touch(path, modified) {
     await this.fs.utimes(path, this.#now() / 1000, modified / 1000);
-  }
-
-  /** The names on the disk. Windows has no such thing. */
-  async #sync() {
-    if (process.platform === 'win32') return;
-    const folder = await this.fs.open(this.folder, 'r');
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
   }
 }
 
