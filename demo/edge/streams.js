@@ -1,50 +1,60 @@
-/** Streams in and out of requests: vectors of f32, and what an iterator yields. */
+/** Streams in and out of requests. */
 import { HalfspaceError } from 'halfspace/edge';
 
 /**
- * Cuts a body of f32 numbers, little endian, into vectors, each as soon as it is there.
- * @param {ReadableStream<Uint8Array> | null} body
+ * Cuts f32 numbers, little endian, into vectors, each as soon as it is there.
  * @param {number} length numbers per vector
- * @returns {AsyncGenerator<Float32Array, void>}
+ * @returns {TransformStream<Uint8Array, Float32Array>}
  */
-export async function* vectors(body, length) {
-  const vector = new Float32Array(length);
-  const bytes = new Uint8Array(vector.buffer);
+export function vectors(length) {
+  const bytes = new Uint8Array(4 * length);
   let filled = 0;
-  for await (let piece of body ?? []) {
-    while (piece.length > 0) {
-      const part = piece.subarray(0, bytes.length - filled);
-      bytes.set(part, filled);
-      filled += part.length;
-      piece = piece.subarray(part.length);
-      if (filled < bytes.length) continue;
-      filled = 0;
-      yield vector;
-    }
-  }
-  if (filled > 0)
-    throw new HalfspaceError('bad-argument', `the body ends ${filled} bytes into a query of ${bytes.length}`, {
-      field: 'body',
-      value: filled,
-      limit: bytes.length,
-    });
+  return new TransformStream({
+    transform(piece, controller) {
+      for (let at = 0; at < piece.length;) {
+        const part = piece.subarray(at, at + bytes.length - filled);
+        bytes.set(part, filled);
+        filled += part.length;
+        at += part.length;
+        if (filled < bytes.length) return;
+        filled = 0;
+        controller.enqueue(new Float32Array(bytes.slice().buffer));
+      }
+    },
+    flush() {
+      if (filled > 0)
+        throw new HalfspaceError('bad-argument', `the body ends ${filled} bytes into a query of ${bytes.length}`, {
+          field: 'body',
+          value: filled,
+          limit: bytes.length,
+        });
+    },
+  });
 }
 
 /**
- * A response that streams what the iterator yields, as fast as it is read. What goes wrong before the first piece is thrown,
- * so that it still gets a status of its own; what goes wrong later breaks the stream.
- * @param {AsyncGenerator<Uint8Array, void>} pieces
- * @param {string} type
+ * @template From, To
+ * @param {(value: From) => To} change
+ * @returns {TransformStream<From, To>}
  */
-export async function streamResponse(pieces, type) {
-  let next = await pieces.next();
+export const mapped = (change) => new TransformStream({ transform: (value, controller) => controller.enqueue(change(value)) });
+
+/**
+ * A response that streams pieces, as fast as it is read. What goes wrong before the first piece is thrown, so that it still
+ * gets a status of its own; what goes wrong later breaks the stream.
+ * @param {ReadableStream<Uint8Array>} pieces
+ * @param {Record<string, string>} headers
+ */
+export async function streamResponse(pieces, headers) {
+  const reader = pieces.getReader();
+  let next = await reader.read();
   const body = new ReadableStream({
     async pull(controller) {
       if (next.done) return controller.close();
       controller.enqueue(next.value);
-      next = await pieces.next();
+      next = await reader.read();
     },
-    cancel: () => void pieces.return(),
+    cancel: (reason) => reader.cancel(reason),
   });
-  return new Response(body, { headers: { 'content-type': type } });
+  return new Response(body, { headers });
 }

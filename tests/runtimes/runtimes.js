@@ -50,14 +50,15 @@ const inIsolate = ({ url }, allowed) =>
   });
 
 const [PATH, RELAXED, THREADS] = ['Model from a path', 'Relaxed SIMD', 'Threads'];
+const [FILES, OPFS] = ['Store in files', 'Store in OPFS'];
 
 /** @type {Runtime[]} */
 export const RUNTIMES = [
-  { name: 'Node 20', allowed: [PATH, THREADS], run: inProcess('node20') },
-  { name: 'Node 24', allowed: [PATH, RELAXED, THREADS], run: inProcess('node24') },
-  { name: 'Deno', allowed: [PATH, RELAXED, THREADS], run: inProcess('deno') },
-  { name: 'Bun', allowed: [PATH, RELAXED, THREADS], run: inProcess('bun') },
-  { name: 'Chromium', allowed: [RELAXED, THREADS], run: inPage('chromium') },
-  { name: 'Firefox', allowed: [RELAXED, THREADS], run: inPage('firefox') },
+  { name: 'Node 20', allowed: [PATH, THREADS, FILES], run: inProcess('node20') },
+  { name: 'Node 24', allowed: [PATH, RELAXED, THREADS, FILES], run: inProcess('node24') },
+  { name: 'Deno', allowed: [PATH, RELAXED, THREADS, FILES], run: inProcess('deno') },
+  { name: 'Bun', allowed: [PATH, RELAXED, THREADS, FILES], run: inProcess('bun') },
+  { name: 'Chromium', allowed: [RELAXED, THREADS, OPFS], run: inPage('chromium') },
+  { name: 'Firefox', allowed: [RELAXED, THREADS, OPFS], run: inPage('firefox') },
   { name: 'workerd', allowed: [RELAXED], run: inIsolate },
 ];

@@ -1,7 +1,7 @@
 /** Engine on a small model of random weights. */
 import { collect, equal, fails, fingerprint, ok } from './check.js';
 
-const PROMPT = 'The half-space of a query';
+export const PROMPT = 'The half-space of a query';
 /** Greedy continuation of PROMPT: of the simd build bit by bit, of the relaxed build as its logits are closer than the choice. */
 export const GREEDY = [174, 208, 260, 201, 12, 219, 28, 19, 28, 130, 55, 41];
 const LOGITS = '9b29d426';
@@ -19,7 +19,7 @@ export const loadModel = ({ halfspace, build, model }, options = {}) => halfspac
  * @param {(engine: any, setting: import('./index.js').Setting) => Promise<void>} run
  * @returns {import('./index.js').Case}
  */
-const withEngine = (name, run) => ({
+export const withEngine = (name, run) => ({
   name,
   async run(setting) {
     const engine = await loadModel(setting);

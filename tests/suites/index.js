@@ -8,6 +8,9 @@ import { engine } from './engine.js';
 import { index } from './index-and-tree.js';
 import { limits } from './limits.js';
 import { platform } from './platform.js';
+import { snapshots } from './snapshots.js';
+import { stores } from './stores.js';
+import { streams } from './streams.js';
 
 /**
  * @typedef {object} Setting what a runner gives
@@ -17,6 +20,7 @@ import { platform } from './platform.js';
  * @property {Uint8Array} model a small model (tests/runtimes/model.js)
  * @property {string} url of the same
  * @property {string} [path] of the same, where there are paths
+ * @property {string} [folder] for files, where there are any
  * @property {string[]} allowed names of cases of platform.js that this runtime allows; the others have to fail as documented
  *
  * @typedef {object} Case
@@ -32,7 +36,7 @@ import { platform } from './platform.js';
  */
 
 /** By area. @type {Record<string, Case[]>} */
-const AREAS = { ...engine, ...index, ...attention, ...limits, ...platform };
+const AREAS = { ...engine, ...index, ...attention, ...streams, ...snapshots, ...stores, ...limits, ...platform };
 
 /** @param {Setting} setting @returns {Promise<Result[]>} */
 export async function runSuites(setting) {

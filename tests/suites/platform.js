@@ -1,6 +1,7 @@
 /** What runtimes differ in. Where one does not allow something, that has to be a typed error, and is noted as such. */
 import { equal, fails, NotAllowed, ok } from './check.js';
 import { greedy, GREEDY, loadModel, promptLogits } from './engine.js';
+import { snapshotAndModel } from './stores.js';
 
 /**
  * @param {string} area
@@ -88,4 +89,36 @@ export const platform = Object.fromEntries([
     },
     { code: 'unsupported', field: 'threads' },
   ),
+  [
+    'Store in files',
+    [
+      {
+        name: 'snapshots and models',
+        async run(setting) {
+          const { openFileStore } = setting.halfspace;
+          if (!setting.allowed.includes('Store in files')) {
+            equal(openFileStore, undefined);
+            throw new NotAllowed('openFileStore: of halfspace/node alone, as there are no paths here');
+          }
+          await snapshotAndModel(setting, await openFileStore(setting.folder));
+        },
+      },
+    ],
+  ],
+  [
+    'Store in OPFS',
+    [
+      {
+        name: 'snapshots and models',
+        async run(setting) {
+          const { openOpfsStore } = setting.halfspace;
+          if (!setting.allowed.includes('Store in OPFS')) {
+            const error = await fails(setting.halfspace, () => openOpfsStore(), { code: 'unsupported', field: 'navigator.storage' });
+            throw new NotAllowed(error.message);
+          }
+          await snapshotAndModel(setting, await openOpfsStore());
+        },
+      },
+    ],
+  ],
 ]);

@@ -49,7 +49,8 @@ export class StreamedHandle extends GrowingHandle {
    * Takes the bytes of a snapshot, of one of this kind and shape, in pieces of any length: into an empty one, or, where it was
    * taken `since` another, into one that holds that. Queries are answered on the positions that have arrived in all KV heads.
    * What is damaged, missing or out of order is refused by a ChunkError, and what was verified before stays; so it does when
-   * the stream is aborted.
+   * the stream is aborted. In workerd, whose pipes end without an error where it comes while they wait for bytes, a
+   * response's body takes the signal of pipeTo() instead (demo/edge/snapshots.js).
    * @param {{signal?: AbortSignal}} [options]
    * @returns {WritableStream<Uint8Array>}
    */

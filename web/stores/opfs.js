@@ -21,12 +21,13 @@ const USED_GRAIN_MS = 60_000;
  * @returns {Promise<Store>}
  */
 export async function openOpfsStore({ folder = 'halfspace', maxBytes = Infinity, directory } = {}) {
-  if (!navigator.storage?.getDirectory || !navigator.locks)
-    throw new HalfspaceError('unsupported', 'this browser has no origin private file system here, which needs HTTPS or localhost', {
+  const { storage, locks } = globalThis.navigator ?? {};
+  if (!storage?.getDirectory || !locks)
+    throw new HalfspaceError('unsupported', 'there is no origin private file system here: browsers have one, on HTTPS or localhost', {
       field: 'navigator.storage',
     });
   return failing(folder, async () => {
-    const root = directory ?? (await navigator.storage.getDirectory());
+    const root = directory ?? (await storage.getDirectory());
     const backend = new OpfsFolder(await root.getDirectoryHandle(folder, { create: true }));
     const store = new Store(backend, maxBytes);
     await backend.exclusive(() => backend.collect());

@@ -2,20 +2,23 @@
 import { Context } from '../../../web/context.js';
 
 /**
- * Two tokens after a prefix, one read and one decoded.
+ * Two tokens after a prefix, one read and one decoded. Runs in any runtime.
  * @param {import('../../../web/engine.js').Engine} engine
  * @param {import('../../../web/engine.js').Prefix} prefix
  * @param {import('../../../web/engine.js').Attention} attention
- * @returns {Promise<string>} the bits of f32[vocab], in hex
+ * @returns {Promise<Float32Array<ArrayBuffer>>} [vocab]
  */
-export async function logitsOf(engine, prefix, attention) {
+export async function logitsAfter(engine, prefix, attention) {
   const context = new Context(engine.wasm, engine.model, engine.config, { capacity: 2, kv: engine.kv, parent: prefix.context });
   try {
     context.setAttention(attention);
     await context.prefill([5], { logits: 'none' });
     context.decode(9);
-    return Buffer.from(context.logits().slice().buffer).toString('hex');
+    return context.logits().slice();
   } finally {
     context.release();
   }
 }
+
+/** The same as bits, in hex. @type {(...args: Parameters<typeof logitsAfter>) => Promise<string>} */
+export const logitsOf = async (...args) => Buffer.from((await logitsAfter(...args)).buffer).toString('hex');

@@ -6,7 +6,7 @@ import { CHECKED_BYTES, HEAD_BYTES, readHead, START_BYTES, TYPES, writeHead } fr
 import { Staging } from '../../../web/snapshot/staging.js';
 
 /**
- * @typedef {{head: import('../../../web/snapshot/format.js').Head, payload: Uint8Array, offset: number}} Part
+ * @typedef {{head: import('../../../web/snapshot/format.js').Head, payload: Uint8Array<ArrayBuffer>, offset: number}} Part
  */
 
 /** All bytes of a stream. @param {ReadableStream<Uint8Array>} stream */
