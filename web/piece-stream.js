@@ -1,4 +1,5 @@
 /** A generation as a stream, of an engine that is here or in a worker. */
+import { generatorStream } from './generator-stream.js';
 
 /**
  * A token is computed when it is read. cancel() ends the generation, also while it reads the prompt, and resolves when its memory is
@@ -15,18 +16,5 @@ export function pieceStream(engine, prompt, options) {
   const cancelled = new AbortController();
   const signal = options?.signal ? AbortSignal.any([options.signal, cancelled.signal]) : cancelled.signal;
   const pieces = engine.generate(prompt, /** @type {Options} */ ({ ...options, signal }));
-  return new ReadableStream(
-    {
-      async pull(controller) {
-        const { done, value } = await pieces.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      async cancel() {
-        cancelled.abort();
-        await pieces.return();
-      },
-    },
-    { highWaterMark: 0 },
-  );
+  return generatorStream(pieces, () => cancelled.abort());
 }

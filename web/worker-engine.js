@@ -1,5 +1,6 @@
 /** An engine in a worker, with the methods of one that is here (api.js). The page, or Node's event loop, stays free. */
 import { badArgument } from './errors.js';
+import { generatorStream } from './generator-stream.js';
 import { pieceStream } from './piece-stream.js';
 import { Remote } from './remote/client.js';
 import { stepOf } from './remote/steps.js';
@@ -62,20 +63,7 @@ export class Prefix {
    * @returns {ReadableStream<Uint8Array>}
    */
   snapshot(options) {
-    const pieces = this.#remote.iterate('snapshot', [options], this[HANDLE]);
-    return new ReadableStream(
-      {
-        async pull(controller) {
-          const { done, value } = await pieces.next();
-          if (done) controller.close();
-          else controller.enqueue(value);
-        },
-        async cancel() {
-          await pieces.return();
-        },
-      },
-      { highWaterMark: 0 },
-    );
+    return generatorStream(this.#remote.iterate('snapshot', [options], this[HANDLE]));
   }
 
   free() {

@@ -1,5 +1,6 @@
 /** Bytes on their way into a store and out of it. */
 import { badArgument, HalfspaceError } from '../errors.js';
+import { generatorStream } from '../generator-stream.js';
 
 /**
  * @typedef {Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Iterable<Uint8Array>} Pieces
@@ -91,18 +92,5 @@ export function streamOf(open) {
       await source.close();
     }
   }
-  const pieces = read();
-  return new ReadableStream(
-    {
-      async pull(controller) {
-        const { done, value } = await pieces.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      async cancel() {
-        await pieces.return();
-      },
-    },
-    { highWaterMark: 0 },
-  );
+  return generatorStream(read());
 }

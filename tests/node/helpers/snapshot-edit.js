@@ -5,24 +5,11 @@ import { coreOf } from '../../../web/attention/core.js';
 import { CHECKED_BYTES, HEAD_BYTES, readHead, START_BYTES, TYPES, writeHead } from '../../../web/snapshot/format.js';
 import { Staging } from '../../../web/snapshot/staging.js';
 
+export { bytesOf, inPieces } from '../../suites/snapshot-bytes.js';
+
 /**
  * @typedef {{head: import('../../../web/snapshot/format.js').Head, payload: Uint8Array<ArrayBuffer>, offset: number}} Part
  */
-
-/** All bytes of a stream. @param {ReadableStream<Uint8Array>} stream */
-export const bytesOf = async (stream) => new Uint8Array(await new Response(/** @type {BodyInit} */ (stream)).arrayBuffer());
-
-/** @param {Uint8Array} bytes @param {number} size @returns {ReadableStream<Uint8Array>} in pieces of this size */
-export function inPieces(bytes, size) {
-  let at = 0;
-  return new ReadableStream({
-    pull(controller) {
-      if (at >= bytes.length) return controller.close();
-      controller.enqueue(bytes.slice(at, at + size));
-      at += size;
-    },
-  });
-}
 
 /** @param {Uint8Array} bytes @returns {Part[]} */
 export function takeApart(bytes) {
