@@ -2,9 +2,9 @@
 import { attentionParams, attentionStats, statsWords } from './attention-params.js';
 import { checkInteger } from './checks.js';
 import { badArgument, HalfspaceError } from './errors.js';
+import { KV_TYPES } from './kv-types.js';
 import { throwIfAborted } from './sources.js';
 
-const KV_TYPES = { q8: 0, f32: 1 };
 const WATCH_ROOM = 4096;
 
 /**

@@ -13,5 +13,8 @@ export async function sha256(bytes) {
   if (!hasSha256())
     throw new HalfspaceError('unsupported', 'SHA-256 needs a secure context: https, or localhost', { field: 'crypto.subtle' });
   const digest = await crypto.subtle.digest('SHA-256', /** @type {Uint8Array<ArrayBuffer>} */ (bytes));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex(new Uint8Array(digest));
 }
+
+/** @param {Uint8Array} bytes */
+export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -1,15 +1,14 @@
 /** The command line: results on stdout, one JSON object on the last line, one line and status 1 on bad input. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { CLI, runCli } from './helpers/cli.js';
 import { modelPath } from './helpers/model.js';
 
-const CLI = fileURLToPath(new URL('../../web/cli.js', import.meta.url));
 let model = '';
 let folder = '';
 
@@ -18,19 +17,11 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'halfspace-'));
 });
 
-/** @param {string[]} args @returns {Promise<{status: number, stdout: string, stderr: string}>} */
-const run = (...args) =>
-  new Promise((resolve) =>
-    execFile(process.execPath, [CLI, ...args], (error, stdout, stderr) =>
-      resolve({ status: error ? Number(error.code) : 0, stdout, stderr }),
-    ),
-  );
-
 /** @param {string} stdout */
 const lastJson = (stdout) => JSON.parse(/** @type {string} */ (stdout.trimEnd().split('\n').at(-1)));
 
 test('generate prints every field', async () => {
-  const { status, stdout } = await run(
+  const { status, stdout } = await runCli(
     'generate',
     '--model',
     model,
@@ -56,27 +47,27 @@ test('generate prints every field', async () => {
 
 test('the same seed gives the same text, another gives another', async () => {
   const sample = (/** @type {string} */ seed) =>
-    run('generate', '--model', model, '--prompt', 'Once', '--max-tokens', '12', '--temp', '1', '--seed', seed);
+    runCli('generate', '--model', model, '--prompt', 'Once', '--max-tokens', '12', '--temp', '1', '--seed', seed);
   const [a, b, c] = [await sample('1'), await sample('1'), await sample('2')];
   assert.equal(a.stdout, b.stdout);
   assert.notEqual(a.stdout, c.stdout);
 });
 
 test('inspect, tokenize, logits and perplexity', async () => {
-  const inspected = lastJson((await run('inspect', '--model', model, '--json')).stdout);
+  const inspected = lastJson((await runCli('inspect', '--model', model, '--json')).stdout);
   assert.deepEqual([inspected.arch, inspected.nLayers, inspected.types.Q4_1], ['llama', 30, 210]);
-  assert.deepEqual(lastJson((await run('tokenize', '--model', model, '--text', 'Alice was beginning', '--json')).stdout), {
+  assert.deepEqual(lastJson((await runCli('tokenize', '--model', model, '--text', 'Alice was beginning', '--json')).stdout), {
     tokens: [7356, 436, 3616],
   });
   const prompt = join(folder, 'prompt.txt');
   const out = join(folder, 'logits.f32');
   await writeFile(prompt, 'The capital of France is');
-  const logits = lastJson((await run('logits', '--model', model, '--prompt-file', prompt, '--out', out, '--json')).stdout);
+  const logits = lastJson((await runCli('logits', '--model', model, '--prompt-file', prompt, '--out', out, '--json')).stdout);
   assert.equal(logits.top[0].text, ' Paris');
   assert.equal((await readFile(out)).length, 49152 * 4);
   const ppl = lastJson(
     (
-      await run(
+      await runCli(
         'perplexity',
         '--model',
         model,
@@ -101,7 +92,7 @@ const BOOK = fileURLToPath(new URL('../../demo/documents/alice.txt', import.meta
 
 /** @param {string[]} args @returns {Promise<any>} */
 async function benchmark(...args) {
-  const { status, stdout, stderr } = await run('bench', ...args, '--json');
+  const { status, stdout, stderr } = await runCli('bench', ...args, '--json');
   assert.equal(status, 0, stderr);
   const result = lastJson(stdout);
   assert.ok(
@@ -253,7 +244,7 @@ test('bad input is one line on stderr and status 1', async () => {
     [['bench', 'quality', '--file', BOOK, '--model', model, '--ctx', '10', '--eval-tokens', '9'], /eval-tokens must be/],
   ];
   for (const [args, message] of cases) {
-    const { status, stdout, stderr } = await run(.../** @type {string[]} */ (args));
+    const { status, stdout, stderr } = await runCli(.../** @type {string[]} */ (args));
     assert.equal(status, 1, String(args));
     assert.match(stderr, /** @type {RegExp} */ (message));
     assert.equal(stderr.trimEnd().split('\n').length, 1, stderr);

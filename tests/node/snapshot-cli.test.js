@@ -1,6 +1,5 @@
 /** `halfspace snapshot` on the real model: save, add, load, inspect, verify, and what a failure leaves on the disk. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,10 +7,10 @@ import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { Engine } from '../../web/index.js';
+import { runCli } from './helpers/cli.js';
 import { logitsOf } from './helpers/logits.js';
 import { modelPath } from './helpers/model.js';
 
-const CLI = fileURLToPath(new URL('../../web/cli.js', import.meta.url));
 const BOOK = fileURLToPath(new URL('../../demo/documents/alice.txt', import.meta.url));
 let model = '';
 let folder = '';
@@ -21,13 +20,8 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'halfspace-'));
 });
 
-/** @param {string[]} args @returns {Promise<{status: number, stdout: string, stderr: string}>} */
-const run = (...args) =>
-  new Promise((resolve) =>
-    execFile(process.execPath, [CLI, 'snapshot', ...args], (error, stdout, stderr) =>
-      resolve({ status: error ? Number(error.code) : 0, stdout, stderr }),
-    ),
-  );
+/** @param {string[]} args */
+const run = (...args) => runCli('snapshot', ...args);
 
 /** @param {string[]} args @returns {Promise<any>} */
 async function json(...args) {

@@ -1,9 +1,9 @@
 /** What indexes, caches and trees have in common: an object inside the core, its shape, its memory, and its end. */
 import { checkInteger, checkName } from '../checks.js';
 import { badArgument, HalfspaceError } from '../errors.js';
+import { KV_TYPES } from '../kv-types.js';
 
-/** As in src/kv/kv.h and src/base/hs.h. */
-const TYPES = { q8: 0, f32: 1 };
+/** As in src/base/hs.h and src/kv/kv.h. */
 const HEAD_DIM = { least: 16, most: 256, multiple: 8 };
 const CHUNKS = [128, 1024, 8192, 65_536];
 
@@ -30,7 +30,7 @@ export function checkShape({ headDim, type = 'q8', maxChunk = 1024 }) {
       headDim,
       headDim < least ? least : most,
     );
-  const typeCode = checkName('type', type, TYPES);
+  const typeCode = checkName('type', type, KV_TYPES);
   if (!CHUNKS.includes(maxChunk)) throw badArgument('maxChunk', `must be one of ${CHUNKS.join(', ')}, not ${maxChunk}`, maxChunk, CHUNKS);
   return { headDim, type, maxChunk, typeCode };
 }

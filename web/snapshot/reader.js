@@ -1,6 +1,6 @@
 /** Snapshots from bytes: records out of a stream, each verified before it is given on; what belongs where; what is missing. */
 import { badArgument, ChunkError } from '../errors.js';
-import { sha256 } from '../sha256.js';
+import { hex, sha256 } from '../sha256.js';
 import {
   CHECKED_BYTES,
   checkStart,
@@ -268,7 +268,7 @@ export class SnapshotReader {
       throw new ChunkError(`the trailer comes where ${wanted} should`, { ...where, field: 'place', value: 'trailer', limit: wanted });
     }
     const payload = this.staging.payload(TRAILER_BYTES).slice();
-    const stated = Array.from(payload.subarray(16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    const stated = hex(payload.subarray(16));
     const hash = await sha256(concat(this.#hashed));
     if (hash !== stated) throw new ChunkError('the hash of the whole is wrong', { ...where, field: 'hash', value: hash, limit: stated });
     const records = new DataView(payload.buffer).getUint32(0, true);

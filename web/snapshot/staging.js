@@ -1,10 +1,10 @@
 /** Where records lie inside the core while they are written, checked and read. */
 import { HalfspaceError } from '../errors.js';
+import { KV_TYPES } from '../kv-types.js';
 import { HEAD_BYTES } from './format.js';
 
 /** A head, and its checksum behind. */
 const SMALL_BYTES = 64;
-const KV_TYPES = { q8: 0, f32: 1 };
 
 export class Staging {
   #small;

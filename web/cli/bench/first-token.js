@@ -1,8 +1,7 @@
 /** From a model's file to the first token of a short prompt. In any runtime. */
 import { Engine } from '../../engine.js';
+import { KV_TYPES } from '../../kv-types.js';
 import { engineOptions } from '../engine-options.js';
-
-const KV_TYPES = { q8: 0, f32: 1 };
 
 /**
  * @typedef {object} FirstToken
