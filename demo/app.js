@@ -2,6 +2,7 @@
  * The state of the page, and the one job that runs at a time. Panels read it, change it by its methods alone, and hear of changes by
  * its events; no panel knows another.
  */
+import { explain } from './failures.js';
 
 /**
  * @typedef {import('../web/page.js').Engine} Engine
@@ -51,7 +52,7 @@
  * @property {{label: string, done: number, total: number}} progress of the job
  * @property {Turn} turn a question was asked; app.turns has it as its last
  * @property {Token} token the last turn's answer has grown
- * @property {{title: string, advice: string, error: HalfspaceError | undefined}} failure a job has failed; undefined: a new job has begun
+ * @property {{title: string, advice: string, error: HalfspaceError} | undefined} failure a job has failed; undefined: a new job has begun
  */
 
 /** @type {Settings} */
@@ -145,7 +146,7 @@ export class App {
     try {
       await work(controller.signal);
     } catch (error) {
-      this.fail(/** @type {HalfspaceError} */ (error));
+      this.tell('failure', explain(/** @type {HalfspaceError} */ (error)));
     } finally {
       this.job = undefined;
       this.tell('job', undefined);

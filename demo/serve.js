@@ -14,7 +14,7 @@ const serve = sirv(folder, {
   dev: true,
   setHeaders: (response) => Object.entries(headers).forEach(([name, value]) => response.setHeader(name, value)),
 });
-const server = createServer((request, response) => serve(request, response, () => response.writeHead(404).end('not found\n')));
+const server = createServer((request, response) => serve(request, response, () => void response.writeHead(404).end('not found\n')));
 server.listen(Number(values.port), () => {
   process.stdout.write(`Halfspace demo: http://localhost:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}/\n`);
 });
