@@ -1,5 +1,7 @@
 /** What the model reads, as token ids: a document, and turns of a conversation about it. The same in the page and in Node.js. */
-import { documentPrompt, questionTokens } from 'halfspace';
+import { commonLength, documentPrompt, questionTokens } from 'halfspace';
+
+export { commonLength };
 
 /**
  * @typedef {import('../web/document-prompt.js').DocumentPrompt} DocumentPrompt
