@@ -25,7 +25,7 @@ class Conversation {
   #held;
   /** The text's system prompt is not the one that is set. */
   #stale = element('p', { className: 'notice', hidden: true });
-  #hint = element('p', { className: 'about' });
+  #hint = element('p', { className: 'hint' });
   #suggestions = element('div', { className: 'actions suggestions', role: 'group', 'aria-label': 'Suggested questions' });
   #turns = element('ol', { className: 'turns', 'aria-label': 'Questions and answers' });
   #question = element('input', { id: 'question', type: 'text', maxLength: MAX_QUESTION, required: true, autocomplete: 'off' });
@@ -65,6 +65,7 @@ class Conversation {
     this.#held = undefined;
     this.#turns.replaceChildren();
     this.#error.textContent = '';
+    this.#status.textContent = '';
     const questions = this.app.document?.questions ?? [];
     this.#suggestions.replaceChildren(
       ...questions.map((text) => element('button', { type: 'button', className: 'quiet', onclick: () => this.#answer(text) }, text)),

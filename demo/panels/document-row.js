@@ -11,7 +11,7 @@ import { element } from '../element.js';
  */
 
 export class DocumentRow {
-  #about = element('span', { className: 'about' });
+  #about = element('span', { className: 'hint' });
   #state = element('span', { className: 'state' });
   #buttons;
 

@@ -21,7 +21,7 @@ export class OwnTextForm {
       element('div', { className: 'actions' }, this.#read),
       element('label', { htmlFor: 'own-file' }, `Or pick a .txt or .md file of at most ${limit}, or drop one anywhere in this box`),
       this.#file,
-      element('p', { className: 'about' }, 'It stays on this device: nothing is sent anywhere.'),
+      element('p', { className: 'hint' }, 'It stays on this device: nothing is sent anywhere.'),
     );
     form.addEventListener('submit', (event) => {
       event.preventDefault();

@@ -11,7 +11,7 @@ export class TurnView {
   /** @param {string} question @param {string} note */
   constructor(question, note) {
     this.root = element('li', {}, element('p', { className: 'question' }, question), this.#answer, this.#figures);
-    if (note) this.#answer.before(element('p', { className: 'about' }, note));
+    if (note) this.#answer.before(element('p', { className: 'hint' }, note));
   }
 
   /** @param {string} text */
