@@ -5,6 +5,7 @@ import { join } from 'node:path';
 const MAIN = `
 import { Engine } from 'halfspace';
 window.app = app;
+document.body.dataset.stage = 'document';
 window.loadModel = async (name, settings = {}) => {
   app.set(settings);
   const { kv, ctx, threads } = app.settings;
