@@ -17,6 +17,17 @@ const LEAST_ANSWER_TOKENS = 64;
 export const reserveOf = (ctx) => Math.min(RESERVE_TOKENS, ctx >> 2);
 
 /**
+ * What is shown of a shipped document: up to where a part of it ends. A model whose text breaks off in the middle of a scene answers
+ * about that scene, whatever it is asked.
+ * @param {string} text
+ * @param {string} end the first words that are left out
+ */
+export function shownPart(text, end) {
+  const at = text.indexOf(end);
+  return (at < 0 ? text : text.slice(0, at)).trimEnd();
+}
+
+/**
  * The beginning of a document, as much as the context holds beside the reserve.
  * @param {Engine} engine
  * @param {string} text

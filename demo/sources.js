@@ -1,6 +1,8 @@
 /** Documents as they are opened, of the shipped ones and of the user's own. */
 import { HalfspaceError } from 'halfspace';
 
+import { shownPart } from './prompt.js';
+
 /**
  * @typedef {import('./reading.js').Readable} Readable
  * @typedef {import('./shipped.js').Listed} Listed
@@ -13,12 +15,12 @@ export function ownSource(own, library) {
 }
 
 /** @param {Listed} shipped @returns {Readable} */
-export function shippedSource({ id, title, questions, file, snapshot }) {
+export function shippedSource({ id, title, questions, file, end, snapshot }) {
   return {
     id,
     title,
     questions,
-    text: async (signal) => (await get(file, signal)).text(),
+    text: async (signal) => shownPart(await (await get(file, signal)).text(), end),
     made: snapshot && { ...snapshot, system: '' },
     bytes: snapshot?.bytes,
     snapshot: async (signal) => {

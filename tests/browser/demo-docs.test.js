@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { readable, turnPrompt } from '../../demo/prompt.js';
+import { readable, shownPart, turnPrompt } from '../../demo/prompt.js';
 import { Engine } from '../../web/index.js';
 import { modelPath } from '../node/helpers/model.js';
 import { CHAT_TEMPLATE, randomModel } from '../node/helpers/random-model.js';
@@ -22,7 +22,7 @@ const MAX_TOKENS = 24;
 const SECTIONS = ['#documents', '#conversation'];
 const SCREENSHOTS = fileURLToPath(new URL('../../build/screenshots/', import.meta.url));
 const document_ = (/** @type {string} */ name) => fileURLToPath(new URL(`../../demo/documents/${name}`, import.meta.url));
-/** @type {{id: string, file: string, questions: string[]}[]} */
+/** @type {import('../../demo/snapshots.js').Shipped[]} */
 const SHIPPED = JSON.parse(await readFile(document_('index.json'), 'utf8'));
 /** Some thousand tokens of the tiny model, which is then still reading when the test goes on. */
 const LONG = 'The keeper wrote down every ship that passed the light. '.repeat(120);
@@ -81,7 +81,7 @@ async function serve(path, site, tokens) {
  */
 async function answersInNode(path, questions, limit, maxTokens) {
   const engine = await Engine.load(path, { ctx: CTX });
-  const text = await readFile(document_(SHIPPED[0].file), 'utf8');
+  const text = shownPart(await readFile(document_(SHIPPED[0].file), 'utf8'), SHIPPED[0].end);
   const prompt = await readable(engine, text, { ctx: CTX, system: '', limit });
   /** @type {{question: string, answer: string}[]} */
   const turns = [];
