@@ -22,10 +22,7 @@ export const reserveOf = (ctx) => Math.min(RESERVE_TOKENS, ctx >> 2);
  * @param {string} text
  * @param {string} end the first words that are left out
  */
-export function shownPart(text, end) {
-  const at = text.indexOf(end);
-  return (at < 0 ? text : text.slice(0, at)).trimEnd();
-}
+export const shownPart = (text, end) => text.slice(0, text.indexOf(end)).trimEnd();
 
 /**
  * The beginning of a document, as much as the context holds beside the reserve.

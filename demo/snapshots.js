@@ -29,7 +29,7 @@ export const SNAPSHOTS = fileURLToPath(new URL('../build/snapshots/', import.met
  * @typedef {object} Shipped a document as documents/index.json has it
  * @property {string} id
  * @property {string} title
- * @property {string} author
+ * @property {string} about author, year, part
  * @property {string} language
  * @property {string} file beside it
  * @property {string} end the first words of it that are not shown

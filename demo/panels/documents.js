@@ -272,7 +272,7 @@ class Documents {
   }
 
   /** @param {Listed} shipped */
-  #showShipped({ id, title, author, snapshot, preparing, failed }) {
+  #showShipped({ id, title, about, snapshot, preparing, failed }) {
     const row = this.#row(id, title);
     const made = this.#sourceOf(id)?.made;
     const why = made && this.app.engine ? misfit(this.app, made) : '';
@@ -280,7 +280,7 @@ class Documents {
     if (snapshot) state = why ? `has to be read anew: ${why}` : `read already, ${megabytes(snapshot.bytes)}`;
     else if (preparing !== undefined) state = `being read for you on the server: ${count(100 * preparing)} %`;
     else if (failed) state = `no ready copy: ${failed}`;
-    row.show({ ...this.#look(id, author, state), action: snapshot && !why ? 'Open' : 'Read it here' });
+    row.show({ ...this.#look(id, about, state), action: snapshot && !why ? 'Open' : 'Read it here' });
     return row;
   }
 
