@@ -2,7 +2,7 @@
 import { HalfspaceError } from 'halfspace';
 
 import { commonLength, turnPrompt } from '../prompt.js';
-import { element } from '../element.js';
+import { element, passFocus, returnFocus } from '../element.js';
 import { figures } from './figures.js';
 import { TurnView } from './turn-view.js';
 
@@ -95,15 +95,16 @@ class Conversation {
   /** @param {string} question */
   async #answer(question) {
     if (question === '' || this.app.job) return;
-    const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+    const focused = document.activeElement;
     await this.app.run(JOB, (signal) => this.#generate(question, signal));
-    if (document.activeElement === document.body) (focused?.isConnected ? focused : this.#question).focus();
+    returnFocus(this.#stop, focused);
   }
 
   /** @param {string} question @param {AbortSignal} signal */
   async #generate(question, signal) {
     const { engine, document, settings, turns } = this.app;
     if (!engine || !document) return;
+    passFocus(this.#stop);
     this.#error.textContent = '';
     const { ctx, maxTokens } = settings;
     const { text, systemPrompt: system } = document;
@@ -120,7 +121,6 @@ class Conversation {
     this.#turns.append(view.root);
     this.#question.value = '';
     this.#status.textContent = 'Answering.';
-    this.#stop.focus({ preventScroll: true });
     try {
       await this.#decode(turn, view, ids, signal);
       this.#status.textContent = `Answer: ${turn.answer}`;

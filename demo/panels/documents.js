@@ -1,7 +1,7 @@
 /** Which text is asked about: the shipped ones, which are ready, and the user's own. */
 import { HalfspaceError, openOpfsStore } from 'halfspace';
 
-import { count, element, megabytes } from '../element.js';
+import { count, element, megabytes, passFocus, returnFocus } from '../element.js';
 import { Library, MAX_BYTES } from '../library.js';
 import { misfit, openDocument, SnapshotProblem } from '../reading.js';
 import { ownSource, shippedSource } from '../sources.js';
@@ -121,7 +121,9 @@ class Documents {
    * @param {boolean} [anew] without its snapshot
    */
   async #open(source, anew = false) {
+    const focused = document.activeElement;
     await this.app.run(`opening ${source.title}`, (signal) => this.#work(source, signal, anew));
+    returnFocus(this.#cancel, focused);
   }
 
   /** @param {string} id */
@@ -144,7 +146,6 @@ class Documents {
    */
   async #work(source, signal, anew = false) {
     const { title } = source;
-    const focused = /** @type {HTMLElement | null} */ (document.activeElement);
     this.#say('');
     this.#begin();
     const began = performance.now();
@@ -165,7 +166,6 @@ class Documents {
     } finally {
       this.#progress.hidden = true;
       this.#show();
-      if (document.activeElement === document.body) focused?.focus();
     }
   }
 
@@ -231,7 +231,7 @@ class Documents {
     this.#progress.hidden = false;
     this.#bar.removeAttribute('value');
     this.#barText.textContent = '';
-    this.#cancel.focus({ preventScroll: true });
+    passFocus(this.#cancel);
   }
 
   /** @param {string} label @param {number} done @param {number} total */

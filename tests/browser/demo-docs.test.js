@@ -240,7 +240,7 @@ async function realModel(user, url, path, answer) {
 async function shippedDocument(user) {
   await user.visit(demo.url, basename(model));
   await user.sees('Alice');
-  assert.match(await user.text('#documents .current'), /200 of [\d,]+ tokens \(0 %\): more does not fit/);
+  assert.match(await user.text('#documents .current'), /200 of [\d,]+ tokens \(1 %\): more does not fit/);
   await user.isFine('opened');
 
   await user.progress();
@@ -256,6 +256,28 @@ async function shippedDocument(user) {
   assert.equal(await user.page.$$eval('.turns li', (items) => items.length), 2);
   assert.match(await user.text('#conversation [role=status]'), /^Answer: ./);
   await user.isFine('two-turns');
+}
+
+/** @param {User} user */
+async function keyboard(user) {
+  const { page } = user;
+  const focused = () => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.id);
+  await page.focus(`[aria-label="Open: ${SHIPPED[1].title}"]`);
+  await page.keyboard.press('Enter');
+  await user.sees(SHIPPED[1].title);
+  assert.equal(await focused(), `Open: ${SHIPPED[1].title}`, 'the focus is where it was');
+  await page.focus('#question');
+  await page.keyboard.type('Who?');
+  await page.keyboard.press('Enter');
+  await user.reads('.turns li:last-child .figures', /tokens per second/);
+  assert.equal(await focused(), 'question');
+  await page.evaluate(() => /** @type {any} */ (window).app.set({ maxTokens: 5000 }));
+  await page.focus('.suggestions button');
+  await page.keyboard.press('Enter');
+  await user.reads('.turns li:last-child .answer', /.{20}/);
+  await page.keyboard.press('Enter');
+  await user.idle();
+  assert.equal(await user.text('.turns li:last-child .figures'), 'Stopped.', 'the focus was on Stop');
 }
 
 /** @param {User} user */
@@ -454,6 +476,7 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
   test(`${name}: shipped documents, questions, own texts`, { timeout: 3 * TIMEOUT_MS }, () =>
     inBrowser(name, async (user) => {
       await shippedDocument(user);
+      await keyboard(user);
       await stop(user);
       await certificate(user);
       await systemPrompt(user);
