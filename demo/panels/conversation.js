@@ -23,6 +23,9 @@ export function mountConversation(app) {
 class Conversation {
   /** What the last turn left behind: it continues the document's prefix, and the next turn continues it. @type {Prefix | undefined} */
   #held;
+  /** Of the open document, or of the one that was open when the engine was lost. @type {{id: string, turns: Turn[]} | undefined} */
+  #asked;
+  #wasLost = false;
   /** The text's system prompt is not the one that is set. */
   #stale = element('p', { className: 'notice', hidden: true });
   #hint = element('p', { className: 'hint' });
@@ -59,14 +62,21 @@ class Conversation {
     this.#show();
   }
 
-  /** Of another document. */
+  /** Of another document; or of the same one, once an engine that was lost is there again. */
   #begin() {
+    const { document, engine, turns } = this.app;
     this.#held?.free();
     this.#held = undefined;
-    this.#turns.replaceChildren();
-    this.#error.textContent = '';
-    this.#status.textContent = '';
-    const questions = this.app.document?.questions ?? [];
+    const isLost = !document && !engine;
+    if (!isLost) {
+      if (document && document.id === this.#asked?.id && this.#wasLost) turns.push(...this.#asked.turns);
+      else this.#turns.replaceChildren();
+      this.#asked = document && { id: document.id, turns };
+      this.#error.textContent = '';
+      this.#status.textContent = '';
+    }
+    this.#wasLost = isLost;
+    const questions = document?.questions ?? [];
     this.#suggestions.replaceChildren(
       ...questions.map((text) => element('button', { type: 'button', className: 'quiet', onclick: () => this.#answer(text) }, text)),
     );
@@ -125,9 +135,11 @@ class Conversation {
       await this.#decode(turn, view, ids, signal);
       this.#status.textContent = `Answer: ${turn.answer}`;
     } catch (error) {
-      view.end('Stopped.');
-      this.#status.textContent = 'Stopped.';
-      if (!(error instanceof HalfspaceError && error.code === 'aborted')) throw error;
+      const isStopped = error instanceof HalfspaceError && error.code === 'aborted';
+      const end = isStopped ? 'Stopped.' : 'Broken off.';
+      view.end(end);
+      this.#status.textContent = end;
+      if (!isStopped) throw error;
     }
   }
 

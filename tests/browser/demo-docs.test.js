@@ -449,6 +449,7 @@ async function damaged(user) {
 async function reopened(user) {
   await user.press('Open: notes.md');
   await user.sees('notes.md');
+  const answer = await user.ask('Who has the key?');
   const id = await user.page.evaluate(() => {
     const { app } = /** @type {any} */ (window);
     const { id } = app.document;
@@ -466,6 +467,9 @@ async function reopened(user) {
     id,
   );
   assert.equal(await user.page.evaluate(() => /** @type {any} */ (window).app.document.id), id, 'and not the first one');
+  assert.deepEqual(await user.page.evaluate(() => /** @type {any} */ (window).app.turns), [{ question: 'Who has the key?', answer }]);
+  assert.ok(await user.ask('And the lamp?'));
+  assert.equal(await user.page.$$eval('.turns li', (items) => items.length), 2, 'the conversation goes on');
   await user.page.setViewport({ width: 360, height: 800 });
   assert.ok(await user.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing is wider than a phone');
   await user.isFine('narrow');
