@@ -31,7 +31,9 @@ class Documents {
   #library = new Library(undefined);
   /** By the ids of their documents. @type {Map<string, DocumentRow>} */
   #rows = new Map();
-  /** The first shipped document is to be opened, once it can be. */
+  /** Of the document that was open last. @type {string | undefined} */
+  #last;
+  /** It, or the first shipped one, is to be opened, once that takes no reading. */
   #isFirst = false;
   #reopening = false;
   #documentTokens = 0;
@@ -62,7 +64,10 @@ class Documents {
       this.#isFirst = app.engine !== undefined;
       this.#show();
     });
-    app.on('document', () => this.#show());
+    app.on('document', () => {
+      this.#last = app.document?.id ?? this.#last;
+      this.#show();
+    });
     app.on('settings', () => this.#show());
     app.on('job', () => {
       this.#show();
@@ -98,21 +103,21 @@ class Documents {
     if (this.#shipped.some(({ preparing }) => preparing !== undefined)) setTimeout(() => this.#poll(), POLL_MS);
   }
 
-  /** One click less to the first question. */
+  /** One click less to the first question. A document that was open before another engine was loaded is opened again. */
   #openFirst() {
-    const [first] = this.#shipped;
-    if (!this.#isFirst || !first?.snapshot || this.app.job || this.app.document || this.#reopening) return;
+    if (!this.#isFirst || this.app.job || this.app.document || this.#reopening) return;
+    const source = this.#sourceOf(this.#last ?? this.#shipped[0]?.id);
+    if (!source?.made) return;
     this.#isFirst = false;
-    const source = this.#sourceOf(first.id);
-    if (source?.made && misfit(this.app, source.made) === '') void this.#open(source);
+    if (misfit(this.app, source.made) === '') void this.#open(source);
   }
 
-  /** @param {string} id @returns {Readable | undefined} */
+  /** @param {string | undefined} id @returns {Readable | undefined} */
   #sourceOf(id) {
     const shipped = this.#shipped.find((one) => one.id === id);
     if (shipped) return shippedSource(shipped);
-    const own = this.#library.get(id);
-    return own && ownSource(own, this.#library);
+    const own = id && this.#library.get(id);
+    return own ? ownSource(own, this.#library) : undefined;
   }
 
   /**

@@ -470,9 +470,16 @@ async function reopened(user) {
   assert.deepEqual(await user.page.evaluate(() => /** @type {any} */ (window).app.turns), [{ question: 'Who has the key?', answer }]);
   assert.ok(await user.ask('And the lamp?'));
   assert.equal(await user.page.$$eval('.turns li', (items) => items.length), 2, 'the conversation goes on');
+  await user.page.evaluate((name) => /** @type {any} */ (window).loadModel(name), basename(model));
+  await user.sees('notes.md');
+  assert.equal(await user.page.$$eval('.turns li', (items) => items.length), 0, 'another engine starts with the same document');
   await user.page.setViewport({ width: 360, height: 800 });
   assert.ok(await user.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing is wider than a phone');
   await user.isFine('narrow');
+  if (user.name === 'Chromium') {
+    await user.page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
+    await user.isFine('dark');
+  }
   await user.page.setViewport({ width: 1100, height: 900 });
 }
 
