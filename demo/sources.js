@@ -8,10 +8,13 @@ import { shownPart } from './prompt.js';
  * @typedef {import('./shipped.js').Listed} Listed
  */
 
+/** Of any text. */
+const QUESTIONS = ['What is this text about?', 'Who is mentioned in this text?'];
+
 /** @param {import('./library.js').Own} own @param {import('./library.js').Library} library @returns {Readable} */
 export function ownSource(own, library) {
   const { id, title, text, made, bytes } = own;
-  return { id, title, questions: [], text: async () => text, made, bytes, snapshot: () => library.open(own) };
+  return { id, title, questions: QUESTIONS, text: async () => text, made, bytes, snapshot: () => library.open(own) };
 }
 
 /** @param {Listed} shipped @returns {Readable} */

@@ -295,7 +295,7 @@ class Documents {
     const why = own.made && this.app.engine ? misfit(this.app, own.made) : '';
     let state = own.made ? `read already, ${megabytes(own.bytes)}` : 'not read yet';
     if (why) state = `has to be read anew: ${why}`;
-    if (own.bytes === 0) state += ', not saved';
+    if (own.bytes === 0) state = 'not saved';
     const date = new Date(own.created).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
     row.show({
       ...this.#look(own.id, `${date}, ${count(own.text.length)} characters`, state),
@@ -333,6 +333,8 @@ function arrange(list, rows) {
 
 /** @param {unknown} error */
 function words(error) {
-  const { code, message } = /** @type {HalfspaceError} */ (error);
-  return code === 'quota' ? `The browser has no room left for this page: delete something. (${message})` : message;
+  const { code, field, value, limit, message } = /** @type {HalfspaceError} */ (error);
+  if (code !== 'quota') return message;
+  const use = field === 'storage' ? ` (it has ${megabytes(Number(value))} of ${megabytes(Number(limit))})` : '';
+  return `The browser has no room left for this page${use}: delete something.`;
 }

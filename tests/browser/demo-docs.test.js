@@ -415,7 +415,10 @@ async function quota(user) {
   });
   await user.paste('No room for this.');
   await user.sees('No room for this.');
-  await user.reads('#documents .notice', /it is not saved\. The browser has no room left for this page: delete something/);
+  await user.reads(
+    '#documents .notice',
+    /it is not saved\. The browser has no room left for this page \(it has \d+ .B of [\d,]+ MB\): delete something/,
+  );
   assert.match(await user.text('#documents .texts + h3 + .texts'), /No room for this\..*not saved/);
   assert.ok(await user.ask('Well?'), 'it goes on');
   await user.isFine('quota');
