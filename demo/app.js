@@ -54,7 +54,9 @@ import { explain } from './failures.js';
  * @property {{label: string, done: number, total: number}} progress of the job
  * @property {Turn} turn a question was asked; app.turns has it as its last
  * @property {Token} token the last turn's answer has grown
- * @property {{title: string, advice: string, error: HalfspaceError} | undefined} failure a job has failed; undefined: a new job has begun
+ * @property {Failure | undefined} failure a job has failed; undefined: a new job has begun
+ *
+ * @typedef {ReturnType<typeof explain> & {retry: () => Promise<void>}} Failure retry: runs the job again
  */
 
 /** @type {Settings} */
@@ -80,6 +82,7 @@ export class App {
   turns = [];
   /** @type {Settings} */
   settings = structuredClone(DEFAULTS);
+  defaults = DEFAULTS;
   /** @type {{name: string, controller: AbortController} | undefined} */
   job;
   /** How many panels want the steps of tokens now: those that do add 1, and take it away when they are hidden. */
@@ -143,7 +146,7 @@ export class App {
   }
 
   /**
-   * Runs a job, if none runs: buttons that start one are disabled while another runs.
+   * Runs a job, if none runs: buttons that start one are disabled while another runs. One that failed may be run again.
    * @param {string} name shown to the user: 'loading the model'
    * @param {(signal: AbortSignal) => Promise<void>} work
    */
@@ -156,7 +159,7 @@ export class App {
     try {
       await work(controller.signal);
     } catch (error) {
-      this.tell('failure', explain(/** @type {HalfspaceError} */ (error)));
+      this.tell('failure', { ...explain(/** @type {HalfspaceError} */ (error)), retry: () => this.run(name, work) });
     } finally {
       this.job = undefined;
       this.tell('job', undefined);
