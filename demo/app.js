@@ -22,7 +22,9 @@ import { explain } from './failures.js';
  * @typedef {object} Model what was loaded
  * @property {string} name
  * @property {string | File} source a URL, or the user's file: to load it again after a crash
+ * @property {string} [sha256] of the file, where it is known
  * @property {number} bytes
+ * @property {number | 'auto'} threads that were asked for
  *
  * @typedef {object} OpenDocument
  * @property {string} id

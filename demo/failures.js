@@ -77,16 +77,27 @@ const WORDS = {
 };
 
 /** @type {Words} */
-const UNKNOWN = { title: 'Something went wrong that should not have.', advice: 'Reload the page; stored models and texts stay.', again: true };
+const UNKNOWN = {
+  title: 'Something went wrong that should not have.',
+  advice: 'Reload the page; stored models and texts stay.',
+  again: true,
+};
 
 /** What is better said by what was at fault. @type {Record<string, Partial<Words>>} */
 const CASES = {
   'io status 404': { title: 'There is no such file at this address.', advice: 'Check the address: it must lead to the .gguf file itself.' },
-  'io status 401': { title: 'The server asks for a login.', advice: 'Take a model that is open to everyone, or download the file and choose it here.' },
-  'io status 403': { title: 'The server refuses to give this file.', advice: 'Take another model, or download the file and choose it here.' },
+  'io status 401': {
+    title: 'The server asks for a login.',
+    advice: 'Take a model that is open to everyone, or download the file and choose it here.',
+  },
+  'io status 403': {
+    title: 'The server refuses to give this file.',
+    advice: 'Take another model, or download the file and choose it here.',
+  },
   'io connection': {
     title: 'The server cannot be reached.',
-    advice: 'Check the connection and the address. A server may also refuse pages of other sites; then download the file and choose it here.',
+    advice:
+      'Check the connection and the address. A server may also refuse pages of other sites; then download the file and choose it here.',
   },
   'unsupported threads': { advice: 'Set threads to “auto” under Settings: one thread always works.' },
 };

@@ -3,7 +3,7 @@ import { cachedModel, Engine, HalfspaceError, openOpfsStore } from 'halfspace';
 
 /**
  * @typedef {import('./app.js').App} App
- * @typedef {import('./app.js').Model} Model
+ * @typedef {Pick<import('./app.js').Model, 'name' | 'source' | 'sha256'>} Wanted
  *
  * @typedef {object} DefaultModel the site's own, as model.json has it
  * @property {string} file in the site's folder
@@ -32,23 +32,23 @@ export const modelStore = () => openOpfsStore(STORE);
 
 /**
  * @param {App} app gets the engine
- * @param {Omit<Model, 'bytes'> & {sha256?: string}} model
+ * @param {Wanted} model
  * @param {Watch} watch
  * @returns {Promise<'file' | 'stored' | 'downloaded' | 'direct'>} where it came from; direct: from the network, and it is not stored
  * @throws {HalfspaceError} the engine that was there is there still
  */
 export async function loadModel(app, model, watch) {
-  const { settings } = app;
+  const { kv, threads } = app.settings;
   const { signal, onProgress } = watch;
   const { source, from } = await openModel(model, watch);
   let bytes = 0;
   const engine = await Engine.load(source, {
-    kv: settings.kv,
-    threads: settings.threads,
+    kv,
+    threads,
     signal,
     onProgress: (done, total) => onProgress('starting', done, (bytes = total)),
   });
-  app.setEngine(engine, { ...model, bytes });
+  app.setEngine(engine, { ...model, bytes, threads });
   return from;
 }
 
@@ -65,7 +65,7 @@ export async function loadAgain(app, watch, document = app.document) {
 }
 
 /**
- * @param {Omit<Model, 'bytes'> & {sha256?: string}} model
+ * @param {Wanted} model
  * @param {Watch} watch
  * @returns {Promise<{source: import('../web/sources.js').Source, from: 'file' | 'stored' | 'downloaded' | 'direct'}>}
  */

@@ -61,7 +61,8 @@ export const NUMBERS = {
   threads: {
     label: 'Threads',
     hint: 'Processor cores at work: “auto”, or 1 to 16. The answers are the same. Takes effect when the model is loaded.',
-    problem: (value) => (value === 'auto' || !numberProblem(value, 1, 16, true) ? '' : 'This must be auto, or a whole number from 1 to 16.'),
+    problem: (value) =>
+      value === 'auto' || !numberProblem(value, 1, 16, true) ? '' : 'This must be auto, or a whole number from 1 to 16.',
   },
   ctx: {
     label: 'Context',

@@ -100,7 +100,11 @@ class FailurePanel {
     this.#outcome.textContent = 'The engine is started again…';
     app.loseEngine();
     await app.run('starting the engine again', async (signal) => {
-      await loadAgain(app, { signal, onProgress: (what, done, total) => app.tell('progress', progress(what, done, total)), onNote: () => {} }, document);
+      await loadAgain(
+        app,
+        { signal, onProgress: (what, done, total) => app.tell('progress', progress(what, done, total)), onNote: () => {} },
+        document,
+      );
       this.#outcome.textContent = document ? `The engine runs again, and “${document.title}” is open.` : 'The engine runs again.';
       this.#lost = undefined;
     });

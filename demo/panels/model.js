@@ -5,7 +5,7 @@ import { Speed } from '../speed.js';
 
 /**
  * @typedef {import('../app.js').App} App
- * @typedef {Parameters<typeof loadModel>[1]} Wanted
+ * @typedef {import('../loading.js').Wanted} Wanted
  */
 
 const FROM = {
@@ -30,7 +30,12 @@ class ModelPanel {
   #bar = element('progress', { max: 1, 'aria-labelledby': 'model-progress' });
   #barText = element('span', { id: 'model-progress', className: 'figures' });
   #progress;
-  #url = element('input', { id: 'model-url', type: 'url', required: true, placeholder: 'https://huggingface.co/…/resolve/main/model.gguf' });
+  #url = element('input', {
+    id: 'model-url',
+    type: 'url',
+    required: true,
+    placeholder: 'https://huggingface.co/…/resolve/main/model.gguf',
+  });
   #file = element('input', { id: 'model-file', type: 'file', accept: '.gguf' });
   #loadUrl = element('button', { type: 'submit', className: 'quiet' }, 'Load');
   #stored = element('p', { hidden: true });
@@ -43,7 +48,11 @@ class ModelPanel {
     this.section = section;
     this.#start = element('button', { id: 'start', type: 'button', className: 'big', onclick: () => this.#loadDefault() }, 'Start');
     const cancel = element('button', { type: 'button', className: 'quiet', id: 'cancel-model', onclick: () => app.stop() }, 'Cancel');
-    this.#delete = element('button', { type: 'button', className: 'quiet', id: 'delete-models', onclick: () => this.#deleteStored() }, 'Delete');
+    this.#delete = element(
+      'button',
+      { type: 'button', className: 'quiet', id: 'delete-models', onclick: () => this.#deleteStored() },
+      'Delete',
+    );
     this.#progress = element('div', { className: 'model-progress', hidden: true }, this.#barText, this.#bar, cancel);
     this.#stored.append(this.#storedText, ' ', this.#delete);
     const byUrl = element(

@@ -123,19 +123,9 @@ class SettingsPanel {
       const field = this.#control(name).parentElement;
       if (field) field.hidden = isHidden;
     }
-    const { engine, settings, job } = this.app;
-    this.#reload.hidden = !engine || (engine.kv === settings.kv && this.#loadedThreads(settings.threads));
+    const { engine, model, settings, job } = this.app;
+    this.#reload.hidden = !engine || (engine.kv === settings.kv && model?.threads === settings.threads);
     this.#again.disabled = job !== undefined;
-  }
-
-  /** @type {{engine: unknown, threads: number | 'auto'} | undefined} */
-  #asked;
-
-  /** Whether the engine was loaded with these. `auto` may have become any number. @param {number | 'auto'} threads */
-  #loadedThreads(threads) {
-    const { engine } = this.app;
-    if (this.#asked?.engine !== engine) this.#asked = { engine, threads };
-    return this.#asked?.threads === threads;
   }
 
   async #loadAgain() {
