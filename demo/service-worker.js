@@ -3,12 +3,24 @@
  * all of the files that site.js listed (SITE): a page never gets files of two. Models and the user's documents are not here, but in the
  * origin private file system.
  */
-/// <reference lib="webworker" />
+/* global importScripts */
 importScripts('./service-worker-files.js');
 
-const worker = /** @type {ServiceWorkerGlobalScope & {SITE: {version: string, files: string[], fresh: string[]}}} */ (
-  /** @type {unknown} */ (self)
-);
+/**
+ * What is used of a service worker's scope, whose types are at odds with a page's.
+ * @typedef {Event & {waitUntil: (work: Promise<void>) => void}} LifeEvent
+ * @typedef {Event & {request: Request, respondWith: (response: Promise<Response>) => void}} FetchEvent
+ * @typedef {object} Scope
+ * @property {(type: 'install' | 'activate', listener: (event: LifeEvent) => void) => void} addEventListener
+ * @property {{claim: () => Promise<void>}} clients
+ * @property {{scope: string}} registration
+ * @property {() => Promise<void>} skipWaiting
+ * @property {{version: string, files: string[], fresh: string[]}} SITE
+ *
+ * @typedef {Scope & {addEventListener(type: 'fetch', listener: (event: FetchEvent) => void): void}
+ *   & {addEventListener(type: 'message', listener: (event: MessageEvent) => void): void}} Worker
+ */
+const worker = /** @type {Worker} */ (/** @type {unknown} */ (self));
 const { version, files, fresh } = worker.SITE;
 const PREFIX = `halfspace-site ${worker.registration.scope} `;
 const CACHE = PREFIX + version;

@@ -141,6 +141,7 @@ export function write({ strength, eps, r, farField, kv, threads, ctx, temperatur
 /** @param {Flat} flat @returns {Settings['attention']} */
 function attentionOf({ strength, eps, r, farField }) {
   if (strength === 'dense') return { mode: 'dense' };
+  /** @type {Settings['attention']['farField']} */
   const far = farField === 'off' ? false : farField === 'first' ? 'first' : 'second';
   const common = { mode: /** @type {const} */ ('hsr'), farField: far };
   if (strength === 'certified') return { ...common, strength, eps: Number(eps) };

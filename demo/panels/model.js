@@ -210,6 +210,6 @@ class ModelPanel {
       void this.#load({ name: file.name, source: file });
     };
     // Before the documents' box, which takes texts.
-    addEventListener('drop', drop, { capture: true });
+    window.addEventListener('drop', drop, { capture: true });
   }
 }

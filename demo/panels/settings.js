@@ -55,7 +55,10 @@ class SettingsPanel {
   restore() {
     const kept = load();
     const flat = read(this.app.settings);
-    for (const name of Object.keys(flat)) if (name in kept && problemOf(name, kept[name]) === '') flat[name] = kept[name];
+    for (const name of Object.keys(flat)) {
+      const value = kept[name];
+      if (value !== undefined && problemOf(name, value) === '') flat[name] = value;
+    }
     this.app.set(write(flat));
   }
 
@@ -158,7 +161,7 @@ function problemOf(name, value) {
   return NUMBERS[name] ? NUMBERS[name].problem(value) : '';
 }
 
-/** @returns {Partial<Flat>} */
+/** @returns {Record<string, string | undefined>} */
 function load() {
   try {
     const kept = JSON.parse(localStorage.getItem(KEY) ?? '{}');
