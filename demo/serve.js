@@ -1,42 +1,39 @@
-/** Serves the demo: page, package, WebAssembly, and the model from the cache, cross-origin isolated. `--port N`, default 8080. */
+/**
+ * Serves the demo, cross-origin isolated. `--port N`, default 8080. It serves at once; snapshots of the shipped documents that are missing
+ * are made meanwhile. `--tokens N`: most of each document, for tests; 0: no snapshots. `--no-isolation`: without the headers, as hosts that cannot
+ * send any; the page's service worker then adds them.
+ */
 import { createServer } from 'node:http';
-import { dirname, basename } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import sirv from 'sirv';
 
 import { pullModel } from '../web/cli/pull.js';
+import { prepareSnapshots } from './shipped.js';
+import { buildSite } from './site.js';
 
-const { values } = parseArgs({ options: { port: { type: 'string', default: '8080' } } });
-const model = process.env.HALFSPACE_TEST_MODEL ?? (await pullModel('smollm2'));
-const root = fileURLToPath(new URL('..', import.meta.url));
-const headers = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
-const setHeaders = (/** @type {import('node:http').ServerResponse} */ response) => {
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-};
-const folders = Object.fromEntries(['demo', 'build', 'web'].map((name) => [name, sirv(`${root}${name}`, { dev: true, setHeaders })]));
-const models = sirv(dirname(model), { dev: true, setHeaders });
-
-const server = createServer((request, response) => {
-  const notFound = () => {
-    response.statusCode = 404;
-    response.end('not found\n');
-  };
-  const [, folder, ...rest] = new URL(request.url ?? '/', 'http://localhost').pathname.split('/');
-  if (folder === 'model.gguf') {
-    request.url = `/${encodeURIComponent(basename(model))}`;
-    models(request, response, notFound);
-  } else if (folder === '') {
-    request.url = '/index.html';
-    folders.demo(request, response, notFound);
-  } else if (folder in folders) {
-    request.url = `/${rest.join('/')}`;
-    folders[folder](request, response, notFound);
-  } else {
-    notFound();
-  }
+const { values } = parseArgs({
+  options: {
+    port: { type: 'string', default: '8080' },
+    folder: { type: 'string' },
+    tokens: { type: 'string' },
+    'no-isolation': { type: 'boolean' },
+  },
 });
+const model = process.env.HALFSPACE_TEST_MODEL ?? (await pullModel('smollm2'));
+const folder = await buildSite(model, { folder: values.folder });
+const tokens = values.tokens === undefined ? undefined : Number(values.tokens);
+const snapshots = await prepareSnapshots(folder, model, { tokens, low: true });
+snapshots.done.catch((/** @type {Error} */ error) => process.stderr.write(`${error.message}\n`));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(0));
+const headers = values['no-isolation']
+  ? {}
+  : { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
+const serve = sirv(folder, {
+  dev: true,
+  setHeaders: (response) => Object.entries(headers).forEach(([name, value]) => response.setHeader(name, value)),
+});
+const server = createServer((request, response) => serve(request, response, () => void response.writeHead(404).end('not found\n')));
 server.listen(Number(values.port), () => {
   process.stdout.write(`Halfspace demo: http://localhost:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}/\n`);
 });

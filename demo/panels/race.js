@@ -1,0 +1,4 @@
+/** @param {import('../app.js').App} app */
+export function mountRace(app) {
+  void app;
+}
