@@ -32,6 +32,7 @@ import { StepLog } from './step-log.js';
  * @property {string} systemPrompt that it was read under
  * @property {Prefix} prefix the conversation up to the end of the document: ready to be continued by questions
  * @property {{start: number, end: number}} tokens which of the prefix's tokens are the document's
+ * @property {string[]} questions that may be asked, as suggestions
  *
  * @typedef {object} Turn
  * @property {string} question
@@ -39,10 +40,11 @@ import { StepLog } from './step-log.js';
  *
  * @typedef {object} Token one decoded token of an answer
  * @property {string} text
+ * @property {number} index in its answer
  * @property {number} position in the context, the prefix's tokens included
- * @property {number} ms since the token before
+ * @property {number} ms since the token before; of the first, since the question was sent: reading it counts
  * @property {'dense' | 'hsr' | 'relu'} mode
- * @property {import('../web/engine.js').Step} [step] what attention did; the first token has none
+ * @property {import('../web/engine.js').Step} [step] what attention did, while someone is watching; the first token has none
  *
  * @typedef {object} Selection what is looked at of an answer
  * @property {number} [layer] undefined: all
@@ -87,6 +89,14 @@ export class App {
   settings = structuredClone(DEFAULTS);
   /** @type {{name: string, controller: AbortController} | undefined} */
   job;
+  /** How many panels want the steps of tokens now: those that do add 1, and take it away when they are hidden. */
+  watching = 0;
+  /**
+   * Opens a document again, as it was or with the settings of now: from a snapshot where there is one that fits, else by reading its
+   * text. Within the job that runs, if one does, else as a job of its own. Set by the documents' panel.
+   * @type {((document: Pick<OpenDocument, 'id'>) => Promise<void>) | undefined}
+   */
+  reopen;
   /** What attention did for the last answer's tokens. */
   steps = new StepLog();
   /** @type {Selection} */

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** What of demo/ is for Node.js, not for pages. */
-const NOT_SERVED = new Set(['edge', 'serve.js', 'site.js']);
+const NOT_SERVED = new Set(['edge', 'serve.js', 'site.js', 'snapshots.js', 'shipped.js']);
 
 /**
  * @param {string} model path of the default model, which the folder links to

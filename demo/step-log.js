@@ -43,17 +43,14 @@ export class StepLog {
   /** The oldest first. @type {Kept[]} */
   steps = [];
   #keys = 0;
-  #index = 0;
 
   clear() {
     this.steps = [];
     this.#keys = 0;
-    this.#index = 0;
   }
 
   /** @param {import('./app.js').Token} token @param {Shape} shape */
-  add({ text, position, step }, shape) {
-    const index = this.#index++;
+  add({ index, text, position, step }, shape) {
     if (!step) return;
     const kept = { index, text, position, shape, ...compact(step, shape) };
     this.steps.push(kept);

@@ -82,6 +82,7 @@ export function mountLitText(app) {
     const [first] = words.brightest(1);
     if (first !== undefined) show(first);
   });
+  app.watching++;
   app.on('document', () => void rebuild());
   app.on('engine', () => controls.shape(app.engine));
   for (const event of /** @type {const} */ (['token', 'turn', 'selection'])) app.on(event, draw);

@@ -1,5 +1,5 @@
 /** `generate` and `compare`: answers, streamed, with their speed. */
-import { documentQuestion } from '../document-question.js';
+import { documentPrompt, questionTokens } from '../document-prompt.js';
 import { HalfspaceError } from '../errors.js';
 import { loadEngine, printJson, progress, readText } from './common.js';
 import { medianAndMin, round } from './numbers.js';
@@ -56,7 +56,10 @@ export async function generate(options) {
 export async function compare(options) {
   const document = await readText(options.promptFile);
   const engine = await loadEngine(options);
-  const { ids, documentTokens } = await documentQuestion(engine, document, options.question, { answerTokens: options.maxTokens });
+  const reserve = options.maxTokens + engine.tokenize(options.question).length;
+  const prompt = await documentPrompt(engine, document, { reserve });
+  const { documentTokens } = prompt;
+  const ids = await questionTokens(engine, prompt, [], options.question);
   const bar = progress('prefill', 'tokens');
   // The last token belongs to the generations: its logits start the answer.
   const prefix = await engine.prefill(ids.slice(0, -1), { onPrefill: bar.update });

@@ -10,12 +10,12 @@ export const BROWSERS = /** @type {const} */ ({
 });
 
 /**
- * Serves the demo from a process of its own.
+ * Serves the demo from a process of its own, without snapshots of its documents unless `args` has another `--tokens`.
  * @param {{model: string, args?: string[]}} options model: path of the GGUF file that is its default one
  * @returns {Promise<{url: string, close: () => void}>}
  */
 export async function serveDemo({ model, args = [] }) {
-  const server = spawn(process.execPath, ['demo/serve.js', '--port', '0', ...args], {
+  const server = spawn(process.execPath, ['demo/serve.js', '--port', '0', '--tokens', '0', ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, HALFSPACE_TEST_MODEL: model },
   });

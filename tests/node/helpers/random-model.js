@@ -8,6 +8,10 @@ export const TYPES = { F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q5_0: 6, Q5_1: 7, Q8_0:
 /** @typedef {keyof typeof TYPES} TypeName */
 const TOKEN = { normal: 1, unknown: 2, control: 3, byte: 6 };
 
+/** For `keys`, as 'tokenizer.chat_template': with roles as text, and no end tokens. */
+export const CHAT_TEMPLATE =
+  "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}\n{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
+
 /**
  * Bytes of a quantised block: random bytes, then scales that make the weights' deviation about `spread`.
  * [block bytes, weights, [[offset of an f16, its value for spread 1]...]]: d * u + m has the deviation of u times d.
