@@ -1,5 +1,7 @@
 /** What the model reads, as token ids: a document, and turns of a conversation about it. The same in the page and in Node.js. */
-import { documentPrompt, questionTokens } from 'halfspace';
+import { commonLength, documentPrompt, questionTokens } from 'halfspace';
+
+export { commonLength };
 
 /**
  * @typedef {import('../web/document-prompt.js').DocumentPrompt} DocumentPrompt
@@ -13,6 +15,14 @@ const LEAST_ANSWER_TOKENS = 64;
 
 /** Of a small context it is a quarter. @param {number} ctx */
 export const reserveOf = (ctx) => Math.min(RESERVE_TOKENS, ctx >> 2);
+
+/**
+ * What is shown of a shipped document: up to where a part of it ends. A model whose text breaks off in the middle of a scene answers
+ * about that scene, whatever it is asked.
+ * @param {string} text
+ * @param {string} end the first words that are left out
+ */
+export const shownPart = (text, end) => text.slice(0, text.indexOf(end)).trimEnd();
 
 /**
  * The beginning of a document, as much as the context holds beside the reserve.

@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 
 import { Engine, openFileStore } from '../web/node.js';
 import { VERSION } from '../web/snapshot/format.js';
-import { readable } from './prompt.js';
+import { readable, shownPart } from './prompt.js';
 
 /** Tokens that document, questions and answers have together: the page's default. */
 const CTX = 8192;
@@ -29,9 +29,10 @@ export const SNAPSHOTS = fileURLToPath(new URL('../build/snapshots/', import.met
  * @typedef {object} Shipped a document as documents/index.json has it
  * @property {string} id
  * @property {string} title
- * @property {string} author
+ * @property {string} about author, year, part
  * @property {string} language
  * @property {string} file beside it
+ * @property {string} end the first words of it that are not shown
  * @property {string[]} questions
  *
  * @typedef {object} Snapshot of the conversation up to the end of a document, under the model's own system prompt
@@ -58,8 +59,9 @@ async function makeSnapshots(model, { limit, folder, tell }) {
   const store = await openFileStore(folder, { maxBytes: MAX_BYTES });
   const there = new Map((await store.list()).map(({ name, bytes }) => [name, bytes]));
   const missing = [];
-  for (const { id, file: text } of await shippedDocuments()) {
-    const { ids } = await readable(engine, await readFile(join(DOCUMENTS, text), 'utf8'), { ctx: CTX, system: '', limit });
+  for (const { id, file: whole, end } of await shippedDocuments()) {
+    const text = shownPart(await readFile(join(DOCUMENTS, whole), 'utf8'), end);
+    const { ids } = await readable(engine, text, { ctx: CTX, system: '', limit });
     const { fingerprint } = engine.config;
     const key = createHash('sha256')
       .update(JSON.stringify([VERSION, fingerprint, engine.kv, ids]))

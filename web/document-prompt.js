@@ -5,9 +5,8 @@ import { badArgument, HalfspaceError } from './errors.js';
  * @typedef {import('./api.js').Engine | import('./engine.js').Engine} Engine
  *
  * @typedef {object} DocumentPrompt
- * @property {number[]} ids the conversation's tokens, up to where the first question differs from any other
+ * @property {number[]} ids the conversation's tokens up to the document's end: any question may follow
  * @property {number} start which of them is the document's first
- * @property {number} end one behind its last
  * @property {string} text of the document, as much as is read
  * @property {number} documentTokens of all of it
  * @property {string} system the system prompt; empty: the model's own
@@ -57,10 +56,10 @@ export async function documentPrompt(engine, document, { reserve, ctx = engine.c
   const text = room > frame.length ? await longestBeginning(document, room, async (part) => (await tokensOf(part)).length) : '';
   if (text !== '') {
     const whole = await tokensOf(text);
-    const ids = whole.slice(0, commonLength(whole, await questionTokens(engine, { text, system }, [], 'b')));
-    const end = whole.length - commonLength(whole.toReversed(), frame.toReversed());
-    const documentTokens = text === document ? end - commonLength(whole, frame) : (await engine.tokenize(document)).length;
-    return { ids, start: commonLength(whole, frame), end, text, documentTokens, system };
+    const start = commonLength(whole, frame);
+    const ids = whole.slice(0, whole.length - commonLength(whole.toReversed(), frame.toReversed()));
+    const documentTokens = text === document ? ids.length - start : (await engine.tokenize(document)).length;
+    return { ids, start, text, documentTokens, system };
   }
   throw new HalfspaceError('context-full', `a context of ${ctx} tokens leaves no room for the document`, {
     field: 'ctx',
@@ -92,7 +91,7 @@ async function longestBeginning(document, room, count) {
 }
 
 /**
- * How many first elements are the same.
+ * How many first elements are the same: how much of a prefix is of use for other tokens.
  * @param {ArrayLike<number>} a
  * @param {ArrayLike<number>} b
  */

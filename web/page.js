@@ -1,7 +1,7 @@
 /** Halfspace in a page: engines run in a worker, unless they are told not to. */
 import { absolute, Engine as WorkerEngine } from './worker-engine.js';
 
-export { documentPrompt, questionTokens } from './document-prompt.js';
+export { commonLength, documentPrompt, questionTokens } from './document-prompt.js';
 export { ChunkError, HalfspaceError } from './errors.js';
 export { inspectSnapshot, verifySnapshot } from './snapshot/inspect.js';
 export { openMemoryStore } from './stores/memory.js';

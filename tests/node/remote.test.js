@@ -56,6 +56,14 @@ test('after an abort no piece comes, not even one that was there', async () => {
   });
 });
 
+test('an abort ends a generator that waits to be asked, while its pieces are under way', async () => {
+  const abort = new AbortController();
+  const next = remote.iterate('until', [{ signal: abort.signal }]).next();
+  // The worker gives AHEAD pieces before it hears of this.
+  abort.abort();
+  await assert.rejects(next, failure('aborted'));
+});
+
 test('other errors keep their class; methods that are not listed are not there', async () => {
   await assert.rejects(remote.call('fail', []), { name: 'TypeError', message: 'as it was' });
   for (const name of ['constructor', 'toString', 'nothing'])

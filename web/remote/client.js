@@ -183,7 +183,7 @@ class OutgoingCall {
     const isEnd = 'value' in message || 'error' in message;
     if (this.#isOver && !again) return;
     if (this.#abortedBy && !isEnd) {
-      this.#gaveUp ||= 'piece' in message;
+      if ('piece' in message) this.#giveUp();
       return;
     }
     this.#inbox.push(message);
@@ -193,6 +193,12 @@ class OutgoingCall {
       this.port.close();
       this.#over();
     }
+  }
+
+  /** Of a piece that nobody will take. The other side may be waiting for that, and is to come to its end. */
+  #giveUp() {
+    this.#gaveUp = true;
+    if (!this.#isOver) this.port.postMessage({ more: 1 });
   }
 
   /** The next piece, or the end; runs callbacks on the way. @returns {Promise<Message>} */

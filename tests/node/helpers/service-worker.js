@@ -1,4 +1,5 @@
 /** A worker with a service of its own, for tests of calls alone: a generator that counts what it was asked for, and failures. */
+import { HalfspaceError } from '../../../web/errors.js';
 import { serve } from '../../../web/remote/server.js';
 import { ownerPort } from '../../../web/runtime.js';
 
@@ -25,6 +26,10 @@ serve(ownerPort(), {
       yield 1;
       yield 2;
       onEnd(2);
+    },
+    async *until(/** @type {{signal: AbortSignal}} */ { signal }) {
+      for (let n = 1; !signal.aborted; n++) yield n;
+      throw new HalfspaceError('aborted', 'aborted by the caller');
     },
     counted: () => ({ counted, ended }),
     fail: () => {
