@@ -1,6 +1,7 @@
 /** How much each layer's KV heads evaluated exactly: a map, which is a table of buttons that choose what the text shows. */
+import { element } from '../element.js';
 import { colourOf } from '../view/cividis.js';
-import { el, perFrame, setText } from '../view/dom.js';
+import { perFrame, setText } from '../view/dom.js';
 import { percent } from '../view/format.js';
 
 /** @typedef {{button: HTMLButtonElement, layer: number, kvHead: number, exact: number}} Cell */
@@ -8,15 +9,15 @@ import { percent } from '../view/format.js';
 /** @param {import('../app.js').App} app */
 export function mountHeads(app) {
   const section = /** @type {HTMLElement} */ (document.getElementById('heads'));
-  const pointed = el('p', { id: 'heads-pointed' });
-  const table = el('table', { id: 'heads-map' });
-  const all = el('button', { id: 'heads-all', type: 'button', textContent: 'Show all layers and heads' });
+  const pointed = element('p', { id: 'heads-pointed' });
+  const table = element('table', { id: 'heads-map' });
+  const all = element('button', { id: 'heads-all', type: 'button', className: 'quiet', textContent: 'Show all layers and heads' });
   section.append(
-    el('p', {
+    element('p', {
       textContent:
         'The percentage of the text’s words that each head (a part of a layer that looks at words in its own way) evaluated exactly for the token shown above. All others act through averages. Choose one to see what it looks at.',
     }),
-    el('div', { className: 'heads-scroll' }, table),
+    element('div', { className: 'heads-scroll' }, table),
     scale(),
     pointed,
     all,
@@ -54,7 +55,9 @@ export function mountHeads(app) {
 
   /** @param {number} layer @param {number} kvHead @returns {Cell} */
   function cellOf(layer, kvHead) {
-    const cell = { button: el('button', { type: 'button', tabIndex: -1 }), layer, kvHead, exact: NaN };
+    const button = element('button', { type: 'button', tabIndex: -1, textContent: '–' });
+    const cell = { button, layer, kvHead, exact: NaN };
+    button.setAttribute('aria-label', name(cell));
     cell.button.addEventListener('click', () => app.select({ layer, kvHead }));
     for (const event of ['pointerenter', 'focus'])
       cell.button.addEventListener(event, () => {
@@ -66,16 +69,21 @@ export function mountHeads(app) {
 
   function rebuild() {
     const { nLayers = 0, nKvHeads = 0 } = app.engine?.config ?? {};
-    section.classList.toggle('empty', !app.engine);
     rows = Array.from({ length: nKvHeads }, (_, kvHead) => Array.from({ length: nLayers }, (_, layer) => cellOf(layer, kvHead)));
-    const head = (/** @type {string} */ scope, /** @type {string} */ textContent) => el('th', { scope, textContent });
+    const head = (/** @type {string} */ scope, /** @type {string} */ textContent) => element('th', { scope, textContent });
     table.replaceChildren(
-      el('caption', { textContent: 'Percent evaluated exactly, by layer and KV head' }),
-      el('thead', {}, el('tr', {}, head('col', 'layer'), ...Array.from({ length: nLayers }, (_, layer) => head('col', String(layer))))),
-      el(
+      element('caption', { textContent: 'Percent evaluated exactly, by layer and KV head' }),
+      element(
+        'thead',
+        {},
+        element('tr', {}, head('col', 'layer'), ...Array.from({ length: nLayers }, (_, layer) => head('col', String(layer)))),
+      ),
+      element(
         'tbody',
         {},
-        ...rows.map((cells, kvHead) => el('tr', {}, head('row', `head ${kvHead}`), ...cells.map(({ button }) => el('td', {}, button)))),
+        ...rows.map((cells, kvHead) =>
+          element('tr', {}, head('row', `head ${kvHead}`), ...cells.map(({ button }) => element('td', {}, button))),
+        ),
       ),
     );
     if (rows[0]?.[0]) stopAt(rows[0][0]);
@@ -86,12 +94,14 @@ export function mountHeads(app) {
     const kept = app.steps.at(app.selection.token);
     const { layer, kvHead } = app.selection;
     for (const cell of rows.flat()) {
-      cell.exact = kept ? kept.exact[cell.layer * kept.shape.kvHeads + cell.kvHead] : NaN;
+      cell.button.setAttribute('aria-pressed', String(cell.layer === layer && cell.kvHead === kvHead));
+      const exact = kept ? kept.exact[cell.layer * kept.shape.kvHeads + cell.kvHead] : NaN;
+      if (Object.is(exact, cell.exact)) continue;
+      cell.exact = exact;
       const { paper, ink } = Number.isNaN(cell.exact) ? { paper: '', ink: '' } : colourOf(cell.exact);
       Object.assign(cell.button.style, { background: paper, color: ink });
       setText(cell.button, Number.isNaN(cell.exact) ? '–' : String(Math.round(100 * cell.exact)));
       cell.button.setAttribute('aria-label', name(cell));
-      cell.button.setAttribute('aria-pressed', String(cell.layer === layer && cell.kvHead === kvHead));
     }
     all.disabled = layer === undefined && kvHead === undefined;
     setText(pointed, kept ? `Of all heads: ${percent(meanOf(kept.exact))} exact.` : 'Ask a question to fill this map.');
@@ -110,9 +120,9 @@ const meanOf = (values) => values.reduce((sum, x) => sum + x, 0) / values.length
 function scale() {
   const steps = [0, 0.02, 0.05, 0.1, 0.2, 0.5, 1].map((share) => {
     const { paper, ink } = colourOf(share);
-    const step = el('span', { textContent: percent(share) });
+    const step = element('span', { textContent: percent(share) });
     Object.assign(step.style, { background: paper, color: ink });
     return step;
   });
-  return el('p', { className: 'heads-scale', attributes: { 'aria-hidden': 'true' } }, ...steps);
+  return element('p', { className: 'heads-scale', 'aria-hidden': 'true' }, ...steps);
 }

@@ -1,6 +1,7 @@
 /** The document's text, lit by the keys that attention reported for a token of the answer. */
+import { element } from '../element.js';
 import { sharesOf } from '../step-log.js';
-import { el, labelled, perFrame, setText } from '../view/dom.js';
+import { labelled, perFrame, setText } from '../view/dom.js';
 import { percent, quoted } from '../view/format.js';
 import { levelOf, LEVELS, LitWords } from '../view/lit-words.js';
 
@@ -9,21 +10,22 @@ const BRIGHTEST = 10;
 /** @param {import('../app.js').App} app */
 export function mountLitText(app) {
   const section = /** @type {HTMLElement} */ (document.getElementById('lit-text'));
-  const state = el('p', { id: 'lit-state' });
-  const box = el('div', { id: 'lit-words', tabIndex: 0, role: 'region', attributes: { 'aria-label': 'The document’s text' } });
-  const before = el('p', { className: 'lit-chip', hidden: true });
-  const after = el('p', { className: 'lit-chip', hidden: true });
-  const pointed = el('p', { id: 'lit-pointed', textContent: 'Point at a word to see its share.' });
+  const state = element('p', { id: 'lit-state' });
+  const box = element('div', { id: 'lit-words', tabIndex: 0, role: 'region', 'aria-label': 'The document’s text' });
+  const before = element('p', { className: 'lit-chip', hidden: true });
+  const after = element('p', { className: 'lit-chip', hidden: true });
+  const sum = element('p', { id: 'lit-sum' });
+  const pointed = element('p', { id: 'lit-pointed', textContent: 'Point at a word to see its share.' });
   const controls = mountControls(app);
   const list = mountBrightest((index) => show(index));
   section.append(
-    el('p', {
+    element('p', {
       textContent:
         'For each word it writes, the model looks back at the text. Lit words are those that it looked at most closely: the brighter and the thicker the line, the larger their share of its attention.',
     }),
     state,
     controls.form,
-    el('div', { className: 'lit-columns' }, el('div', {}, before, box, after, pointed, legend()), list.aside),
+    element('div', { className: 'lit-columns' }, element('div', {}, before, box, after, sum, pointed, legend()), list.aside),
   );
   const words = new LitWords(box);
   const draw = perFrame(() => {
@@ -31,11 +33,11 @@ export function mountLitText(app) {
     const kept = app.steps.at(app.selection.token);
     controls.update(steps, kept);
     setText(state, stateText(app, words, kept));
-    section.classList.toggle('empty', !app.document);
     if (!app.document) return;
     const { start, end } = app.document.tokens;
     const shares = kept ? sharesOf(kept, kept.position, app.selection) : new Float32Array(end);
     words.light(shares.subarray(start, end));
+    setText(sum, kept ? sumText(shares.subarray(start, end), shares) : '');
     chip(before, 'Start of the conversation, before the text', shares.subarray(0, start));
     chip(after, 'Question and answer, after the text', shares.subarray(end));
     list.update(words);
@@ -107,27 +109,45 @@ function stateText(app, words, kept) {
   return `For ${quoted(kept.text)}, token ${kept.index + 1} of the answer (${heads}${cut}).`;
 }
 
+/** @param {Float32Array} shares */
+const total = (shares) => shares.reduce((sum, x) => sum + x, 0);
+
+/** @param {Float32Array} text @param {Float32Array} all */
+const sumText = (text, all) =>
+  `Words of the text that were evaluated exactly have ${percent(total(text))} of the attention; ${percent(Math.max(0, 1 - total(all)))} went to all others together.`;
+
 /** @param {HTMLElement} element @param {string} name @param {Float32Array} shares */
 function chip(element, name, shares) {
-  const share = shares.reduce((sum, x) => sum + x, 0);
+  const share = total(shares);
   element.hidden = share === 0;
   element.className = `lit-chip lit-${levelOf(share)}`;
   setText(element, `${name}: ${percent(share)}`);
 }
 
 function legend() {
-  const levels = LEVELS.map((share, i) => el('span', { className: `lit-${i + 1}`, textContent: `from ${percent(share)}` }));
-  return el('p', { className: 'lit-legend' }, 'Share of the attention: ', ...levels.flatMap((level) => [level, ' ']));
+  const levels = LEVELS.map((share, i) => element('span', { className: `lit-${i + 1}`, textContent: `from ${percent(share)}` }));
+  return element('p', { className: 'lit-legend' }, 'Share of the attention: ', ...levels.flatMap((level) => [level, ' ']));
 }
 
 /** Which layer, head and token. @param {import('../app.js').App} app */
 function mountControls(app) {
-  const layer = el('select', { id: 'lit-layer' });
-  const head = el('select', { id: 'lit-head' });
-  const freeze = el('button', { id: 'lit-freeze', type: 'button', textContent: 'Freeze', attributes: { 'aria-pressed': 'false' } });
-  const slider = el('input', { id: 'lit-token', type: 'range', step: '1' });
-  const brightest = el('button', { id: 'lit-brightest', type: 'button', textContent: 'Scroll to the brightest word' });
-  const form = el(
+  const layer = element('select', { id: 'lit-layer' });
+  const head = element('select', { id: 'lit-head' });
+  const freeze = element('button', {
+    id: 'lit-freeze',
+    type: 'button',
+    className: 'quiet',
+    textContent: 'Freeze',
+    'aria-pressed': 'false',
+  });
+  const slider = element('input', { id: 'lit-token', type: 'range', step: '1' });
+  const brightest = element('button', {
+    id: 'lit-brightest',
+    type: 'button',
+    className: 'quiet',
+    textContent: 'Scroll to the brightest word',
+  });
+  const form = element(
     'div',
     { className: 'lit-controls' },
     labelled('Layer', layer),
@@ -145,8 +165,8 @@ function mountControls(app) {
   /** @param {HTMLSelectElement} select @param {string} all @param {string} name @param {number} count */
   const fill = (select, all, name, count) =>
     select.replaceChildren(
-      el('option', { value: '', textContent: all }),
-      ...Array.from({ length: count }, (_, i) => el('option', { value: String(i), textContent: `${name} ${i}` })),
+      element('option', { value: '', textContent: all }),
+      ...Array.from({ length: count }, (_, i) => element('option', { value: String(i), textContent: `${name} ${i}` })),
     );
   /** @param {import('../app.js').Engine} [engine] */
   const shape = (engine) => {
@@ -175,16 +195,16 @@ function mountBrightest(show) {
   /** @type {number[]} */
   let words = [];
   const rows = Array.from({ length: BRIGHTEST }, (_, i) => {
-    const [before, word, after, share] = [el('span'), el('mark'), el('span'), el('span', { className: 'lit-share' })];
-    const button = el('button', { type: 'button' }, before, word, after, ' ', share);
+    const [before, word, after, share] = [element('span'), element('mark'), element('span'), element('span', { className: 'lit-share' })];
+    const button = element('button', { type: 'button' }, before, word, after, ' ', share);
     button.addEventListener('click', () => show(words[i]));
-    return { item: el('li', { hidden: true }, button), before, word, after, share };
+    return { item: element('li', { hidden: true }, button), before, word, after, share };
   });
-  const aside = el(
+  const aside = element(
     'div',
     { className: 'lit-brightest' },
-    el('h3', { textContent: 'Ten brightest words' }),
-    el('ol', {}, ...rows.map(({ item }) => item)),
+    element('h3', { textContent: 'Ten brightest words' }),
+    element('ol', {}, ...rows.map(({ item }) => item)),
   );
   /** @param {LitWords} lit */
   const update = (lit) => {

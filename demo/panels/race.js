@@ -1,8 +1,9 @@
 /** Dense attention and hsr decode the same words, step by step in turn. */
+import { element } from '../element.js';
 import { questionTokens } from 'halfspace';
 
 import { downloadJson, report } from '../view/download.js';
-import { el, labelled, perFrame, setText } from '../view/dom.js';
+import { labelled, perFrame, setText } from '../view/dom.js';
 import { mean, percent, short } from '../view/format.js';
 import { racedAttention, racedName } from '../view/raced.js';
 
@@ -11,20 +12,20 @@ import { racedAttention, racedName } from '../view/raced.js';
 /** @param {import('../app.js').App} app */
 export function mountRace(app) {
   const section = /** @type {HTMLElement} */ (document.getElementById('race'));
-  const question = el('input', { id: 'race-question', type: 'text', value: 'What is this text about?', maxLength: 1000 });
-  const tokens = el('input', { id: 'race-tokens', type: 'number', min: '1', max: '256', value: '48', required: true });
-  const start = el('button', { id: 'race-start', type: 'submit', textContent: 'Race' });
-  const save = el('button', { id: 'race-save', type: 'button', textContent: 'Save as JSON', disabled: true });
-  const form = el('form', { className: 'race-form' }, labelled('Question', question), labelled('Tokens', tokens), start, save);
+  const question = element('input', { id: 'race-question', type: 'text', value: 'What is this text about?', maxLength: 1000 });
+  const tokens = element('input', { id: 'race-tokens', type: 'number', min: '1', max: '256', value: '48', required: true });
+  const start = element('button', { id: 'race-start', type: 'submit', textContent: 'Race' });
+  const save = element('button', { id: 'race-save', type: 'button', className: 'quiet', textContent: 'Save as JSON', disabled: true });
+  const form = element('form', { className: 'race-form' }, labelled('Question', question), labelled('Tokens', tokens), start, save);
   const [dense, other] = [lane('race-dense', 'Dense: looks at every word'), lane('race-hsr', 'Half-space: looks at what matters')];
-  const verdict = el('p', { id: 'race-verdict', attributes: { 'aria-live': 'polite' } });
+  const verdict = element('p', { id: 'race-verdict', 'aria-live': 'polite' });
   section.append(
-    el('p', {
+    element('p', {
       textContent:
         'Both decode the same words: one step of the one, then one of the other, so that neither slows the other down, and only a step’s own time counts. Dense chooses the words; where hsr would have chosen another, that is marked.',
     }),
     form,
-    el('div', { className: 'race-lanes' }, dense.element, other.element),
+    element('div', { className: 'race-lanes' }, dense.article, other.article),
     verdict,
   );
   /** @type {Compared[]} */
@@ -43,7 +44,7 @@ export function mountRace(app) {
     shown = rows.length;
     dense.figures(rows.map(({ msDense }) => msDense));
     other.figures(rows.map(({ ms }) => ms));
-    setText(verdict, verdictOf(rows, raced, Boolean(finished)));
+    setText(verdict, verdictOf(rows, raced, Boolean(finished), Boolean(app.job)));
     enable();
   });
 
@@ -73,9 +74,13 @@ export function mountRace(app) {
     const maxTokens = tokens.valueAsNumber;
     const setting = { question: question.value, attention, maxTokens };
     const pieces = engine.compare(ids.slice(prefix.length), { prefix, attention, maxTokens, ctx: app.settings.ctx, signal });
-    for await (const row of pieces) {
-      rows.push(row);
-      app.tell('progress', { label: 'Tokens', done: rows.length, total: maxTokens });
+    try {
+      for await (const row of pieces) {
+        rows.push(row);
+        app.tell('progress', { label: 'Tokens', done: rows.length, total: maxTokens });
+        draw();
+      }
+    } finally {
       draw();
     }
     finished = report(app, 'race', { ...setting, summary: summaryOf(rows), tokens: rows });
@@ -88,7 +93,7 @@ export function mountRace(app) {
   });
   save.addEventListener('click', () => finished && downloadJson(finished, 'halfspace-race.json'));
   app.on('document', clear);
-  for (const event of /** @type {const} */ (['engine', 'job'])) app.on(event, enable);
+  for (const event of /** @type {const} */ (['engine', 'job'])) app.on(event, draw);
   clear();
 }
 
@@ -110,11 +115,11 @@ export function summaryOf(rows) {
   };
 }
 
-/** @param {Compared[]} rows @param {string} raced @param {boolean} isOver */
-function verdictOf(rows, raced, isOver) {
-  if (rows.length === 0) return 'Open a document, then start the race.';
+/** @param {Compared[]} rows @param {string} raced @param {boolean} isOver @param {boolean} isRunning */
+function verdictOf(rows, raced, isOver, isRunning) {
+  if (rows.length === 0) return isRunning ? 'Reading the question…' : '';
   const { speedUp, same, firstDifferent, kl, exactFraction, tokens } = summaryOf(rows);
-  if (!isOver) return `Token ${tokens}…`;
+  if (!isOver) return isRunning ? `Token ${tokens}…` : `Ended after ${tokens} tokens.`;
   const agreement =
     firstDifferent === null
       ? `All ${tokens} tokens agree`
@@ -124,13 +129,13 @@ function verdictOf(rows, raced, isOver) {
 
 /** One of the two. @param {string} id @param {string} title */
 function lane(id, title) {
-  const speed = el('p', { className: 'race-speed', textContent: '–' });
-  const each = el('p', { className: 'race-each' });
-  const text = el('p', { className: 'race-text' });
-  const element = el('article', { id }, el('h3', { textContent: title }), speed, each, text);
+  const speed = element('p', { className: 'race-speed', textContent: '–' });
+  const each = element('p', { className: 'race-each' });
+  const text = element('p', { className: 'race-text' });
+  const article = element('article', { id }, element('h3', { textContent: title }), speed, each, text);
   let differences = 0;
   return {
-    element,
+    article,
     clear() {
       differences = 0;
       text.replaceChildren();
@@ -140,8 +145,8 @@ function lane(id, title) {
     /** @param {Compared} row */
     differ({ text: denses, chosenText }) {
       const note = differences++ === 0 ? 'first difference' : 'differs';
-      const own = el('mark', { title: `${note}: dense has “${denses}”` }, chosenText || '…');
-      own.append(el('span', { className: 'race-note', textContent: ` (${note}; dense:${denses || ' …'})` }));
+      const own = element('mark', { title: `${note}: dense has “${denses}”` }, chosenText || '…');
+      own.append(element('span', { className: 'race-note', textContent: ` (${note}; dense:${denses || ' …'})` }));
       text.append(own);
     },
     /** @param {number[]} ms */

@@ -1,8 +1,9 @@
 /** Time per token at several lengths of the context: the document's first tokens. */
+import { element } from '../element.js';
 import { Chart } from '../view/chart.js';
 import { Beginnings } from '../view/copies.js';
 import { download, downloadJson, report } from '../view/download.js';
-import { el, labelled, numbersTable, setText } from '../view/dom.js';
+import { labelled, numbersTable, setText } from '../view/dom.js';
 import { mean, median, percent, short } from '../view/format.js';
 import { racedAttention, racedName } from '../view/raced.js';
 
@@ -23,16 +24,22 @@ export function lengthsOf(most, decoded) {
 /** @param {import('../app.js').App} app */
 export function mountSweep(app) {
   const section = /** @type {HTMLElement} */ (document.getElementById('sweep'));
-  const tokens = el('input', { id: 'sweep-tokens', type: 'number', min: '1', max: '64', value: '8', required: true });
-  const start = el('button', { id: 'sweep-start', type: 'submit', textContent: 'Measure' });
-  const save = el('button', { id: 'sweep-save', type: 'button', textContent: 'Save as JSON', disabled: true });
-  const image = el('button', { id: 'sweep-png', type: 'button', textContent: 'Save chart as PNG', disabled: true });
-  const form = el('form', { className: 'race-form' }, labelled('Tokens at each length', tokens), start, save, image);
-  const state = el('p', { id: 'sweep-state', attributes: { 'aria-live': 'polite' } });
+  const tokens = element('input', { id: 'sweep-tokens', type: 'number', min: '1', max: '64', value: '8', required: true });
+  const start = element('button', { id: 'sweep-start', type: 'submit', textContent: 'Measure' });
+  const save = element('button', { id: 'sweep-save', type: 'button', className: 'quiet', textContent: 'Save as JSON', disabled: true });
+  const image = element('button', {
+    id: 'sweep-png',
+    type: 'button',
+    className: 'quiet',
+    textContent: 'Save chart as PNG',
+    disabled: true,
+  });
+  const form = element('form', { className: 'race-form' }, labelled('Tokens at each length', tokens), start, save, image);
+  const state = element('p', { id: 'sweep-state', 'aria-live': 'polite' });
   const heads = ['tokens in context', 'dense, ms', 'hsr, ms', 'speed-up', 'exact', 'KL'];
   const { table, fill } = numbersTable('Median ms per token', heads);
   section.append(
-    el('p', {
+    element('p', {
       textContent:
         'Dense attention takes longer the longer the text is. Here both decode the text’s own words after more and more of it. Below 2048 tokens hsr is dense unless the settings say otherwise, as that is faster there.',
     }),
@@ -47,7 +54,7 @@ export function mountSweep(app) {
       { label: 'hsr', look: 'hsr' },
     ],
   });
-  section.append(el('div', { className: 'numbers-scroll' }, table));
+  section.append(element('div', { className: 'numbers-scroll' }, table));
   /** The shortest context first. @type {Row[]} */
   let rows = [];
   /** @type {object | undefined} of the last sweep */

@@ -1,6 +1,7 @@
 /** How long each token of the answers took, against the context's length. */
+import { element } from '../element.js';
 import { Chart } from '../view/chart.js';
-import { el, numbersTable, perFrame, setText } from '../view/dom.js';
+import { numbersTable, perFrame, setText } from '../view/dom.js';
 import { median, percent, short } from '../view/format.js';
 
 /** Points that are kept; the oldest go first. */
@@ -13,9 +14,11 @@ const ROW = 512;
 /** @param {import('../app.js').App} app */
 export function mountTimes(app) {
   const section = /** @type {HTMLElement} */ (document.getElementById('times'));
-  const certificate = el('p', { id: 'times-certificate', hidden: true });
+  const certificate = element('p', { id: 'times-certificate', hidden: true });
   const { table, fill } = numbersTable('Median time per token', ['tokens in context', 'dense, ms', 'hsr, ms', 'tokens timed']);
-  const note = el('p', { textContent: 'Each token of an answer is a point here. Answer with dense and with hsr attention to see both.' });
+  const note = element('p', {
+    textContent: 'Each token of an answer is a point here. Answer with dense and with hsr attention to see both.',
+  });
   section.append(note);
   const chart = new Chart(section, {
     x: 'tokens in the context',
@@ -25,7 +28,7 @@ export function mountTimes(app) {
       { label: 'hsr: the words that matter', look: 'hsr' },
     ],
   });
-  section.append(el('details', {}, el('summary', { textContent: 'The numbers as a table' }), table), certificate);
+  section.append(element('details', {}, element('summary', { textContent: 'The numbers as a table' }), table), certificate);
   /** @type {Point[]} */
   let points = [];
 

@@ -1,7 +1,6 @@
 /** Lines over context lengths, dense and hsr told apart by colour, dashes and the shape of their points. */
+import { element } from '../element.js';
 import uPlot from 'uplot';
-
-import { el } from './dom.js';
 
 /** @typedef {[number[], ...(number | null)[][]]} Columns x, and y of each series: null where there is no point */
 /** @typedef {{label: string, look: keyof typeof LOOKS}} Series */
@@ -13,12 +12,12 @@ const LOOKS = {
 const HEIGHT = 260;
 const POINT = 7;
 
-/** @param {HTMLElement} element @param {string} name of a CSS variable */
-function colour(element, name) {
+/** @param {HTMLElement} within @param {string} name of a CSS variable */
+function colour(within, name) {
   // Variables may say light-dark(), which only a property resolves.
-  const probe = el('span', { hidden: true });
+  const probe = element('span', { hidden: true });
   probe.style.color = `var(${name})`;
-  element.append(probe);
+  within.append(probe);
   const { color } = getComputedStyle(probe);
   probe.remove();
   return color;
@@ -51,7 +50,7 @@ export class Chart {
   constructor(parent, options) {
     this.#options = options;
     this.#data = [[], ...options.series.map(() => [])];
-    this.element = el('div', { className: 'chart', role: 'img', attributes: { 'aria-label': `${options.y} against ${options.x}` } });
+    this.element = element('div', { className: 'chart', role: 'img', 'aria-label': `${options.y} against ${options.x}` });
     parent.append(this.element);
     new ResizeObserver(() => this.#resize()).observe(this.element);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
@@ -77,6 +76,12 @@ export class Chart {
     else this.#plot = new uPlot(this.#uplotOptions(width), /** @type {any} */ (this.#data), this.element);
   }
 
+  /** A little above the highest point. */
+  #highest() {
+    const heights = this.#data.slice(1).flatMap((ys) => ys.map((y) => y ?? 0));
+    return 1.1 * heights.reduce((most, y) => Math.max(most, y), 0.1);
+  }
+
   /** @param {number} width @returns {uPlot.Options} */
   #uplotOptions(width) {
     const { x, y, series } = this.#options;
@@ -86,7 +91,7 @@ export class Chart {
     return {
       width,
       height: HEIGHT,
-      scales: { x: { time: false }, y: { range: (_, __, most) => [0, (most || 1) * 1.1] } },
+      scales: { x: { time: false }, y: { range: () => [0, this.#highest()] } },
       axes: [axis(x), axis(y)],
       cursor: { drag: { x: false, y: false } },
       series: [
@@ -113,7 +118,7 @@ export class Chart {
     const canvas = /** @type {HTMLCanvasElement} */ (this.element.querySelector('canvas'));
     const scale = devicePixelRatio;
     const head = 28 * scale;
-    const out = el('canvas', { width: canvas.width, height: canvas.height + head });
+    const out = element('canvas', { width: canvas.width, height: canvas.height + head });
     const draw = /** @type {CanvasRenderingContext2D} */ (out.getContext('2d'));
     draw.fillStyle = colour(this.element, '--paper');
     draw.fillRect(0, 0, out.width, out.height);

@@ -1,10 +1,10 @@
 /** Results as files. */
-import { el } from './dom.js';
+import { element } from '../element.js';
 
 /** @param {Blob} blob @param {string} name of the file */
 export function download(blob, name) {
   const url = URL.createObjectURL(blob);
-  el('a', { href: url, download: name }).click();
+  element('a', { href: url, download: name }).click();
   // Firefox reads it after the click.
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

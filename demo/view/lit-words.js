@@ -1,5 +1,6 @@
 /** The words of a document as elements that can be lit. */
-import { el, pause } from './dom.js';
+import { element } from '../element.js';
+import { pause } from './dom.js';
 
 /** Shares of the mass from which words are lit, each level brighter than the one before. */
 export const LEVELS = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1];
@@ -66,7 +67,7 @@ export class LitWords {
     this.clear();
     const turn = this.#turn;
     const words = wordsOf(texts);
-    const elements = words.map(({ text }) => el('span', { textContent: text }));
+    const elements = words.map(({ text }) => element('span', { textContent: text }));
     for (let at = 0; at < words.length;) {
       const end = Math.min(words.length, at + SLICE);
       while (at < end) at = this.#addBlock(words, elements, at);
@@ -88,7 +89,7 @@ export class LitWords {
   #addBlock(words, elements, from) {
     let end = Math.min(words.length, from + BLOCK);
     while (end < words.length && !words[end - 1].text.endsWith('\n')) end++;
-    this.#box.append(el('div', {}, ...elements.slice(from, end)));
+    this.#box.append(element('div', {}, ...elements.slice(from, end)));
     return end;
   }
 
