@@ -5,6 +5,7 @@ import { join } from 'node:path';
 const MAIN = `
 import { Engine } from 'halfspace';
 window.app = app;
+// All sections are there, whether or not the page has come so far.
 document.body.dataset.stage = 'document';
 window.loadModel = async (name, settings = {}) => {
   app.set(settings);
