@@ -49,19 +49,19 @@ export function mountHeads(app) {
     if (focus) cell.button.focus();
   }
 
-  /** @param {Cell} cell */
-  const name = ({ layer, kvHead, exact }) =>
-    `Layer ${layer}, KV head ${kvHead}: ${Number.isNaN(exact) ? 'no token yet' : `${percent(exact)} exact`}`;
+  /** @param {Cell} cell @param {string} share as text */
+  const name = ({ layer, kvHead, exact }, share) =>
+    `Layer ${layer}, KV head ${kvHead}: ${Number.isNaN(exact) ? '–, no token yet' : `${share} exact`}`;
 
   /** @param {number} layer @param {number} kvHead @returns {Cell} */
   function cellOf(layer, kvHead) {
     const button = element('button', { type: 'button', tabIndex: -1, textContent: '–' });
     const cell = { button, layer, kvHead, exact: NaN };
-    button.setAttribute('aria-label', name(cell));
+    button.setAttribute('aria-label', name(cell, ''));
     cell.button.addEventListener('click', () => app.select({ layer, kvHead }));
     for (const event of ['pointerenter', 'focus'])
       cell.button.addEventListener(event, () => {
-        setText(pointed, name(cell));
+        setText(pointed, name(cell, percent(cell.exact)));
         if (event === 'focus') stopAt(cell);
       });
     return cell;
@@ -100,8 +100,9 @@ export function mountHeads(app) {
       cell.exact = exact;
       const { paper, ink } = Number.isNaN(cell.exact) ? { paper: '', ink: '' } : colourOf(cell.exact);
       Object.assign(cell.button.style, { background: paper, color: ink });
-      setText(cell.button, Number.isNaN(cell.exact) ? '–' : String(Math.round(100 * cell.exact)));
-      cell.button.setAttribute('aria-label', name(cell));
+      const rounded = String(Math.round(100 * exact));
+      setText(cell.button, Number.isNaN(exact) ? '–' : rounded);
+      cell.button.setAttribute('aria-label', name(cell, `${rounded} %`));
     }
     all.disabled = layer === undefined && kvHead === undefined;
     setText(pointed, kept ? `Of all heads: ${percent(meanOf(kept.exact))} exact.` : 'Ask a question to fill this map.');
