@@ -33,6 +33,7 @@ export function mountTimes(app) {
   let points = [];
 
   const draw = perFrame(() => {
+    chart.element.hidden = points.length === 0;
     const sorted = points.toSorted((a, b) => a.position - b.position);
     const column = (/** @type {boolean} */ dense) => sorted.map((point) => (point.dense === dense ? point.ms : null));
     const rows = rowsOf(sorted);

@@ -3,8 +3,8 @@
 /** Two or three digits that count. @param {number} x */
 export const short = (x) => (x === 0 ? '0' : x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x >= 0.1 ? x.toFixed(2) : x.toPrecision(2));
 
-/** @param {number} share */
-export const percent = (share) => `${short(100 * share)} %`;
+/** What is less than a tenth of the least that is lit is nothing. @param {number} share */
+export const percent = (share) => `${short(share < 3e-5 ? 0 : 100 * share)} %`;
 
 /** Text in quotes, with white space to be seen. @param {string} text */
 export const quoted = (text) => `“${text.replace(/\n/g, '↵').trim() || '␣'}”`;
