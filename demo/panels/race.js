@@ -98,7 +98,7 @@ export function mountRace(app) {
 }
 
 /** @param {Compared[]} rows */
-export function summaryOf(rows) {
+function summaryOf(rows) {
   const [msDense, ms] = [mean(rows.map((row) => row.msDense)), mean(rows.map((row) => row.ms))];
   const firstDifferent = rows.find(({ same }) => !same)?.index ?? null;
   return {

@@ -16,7 +16,7 @@ const LENGTHS = [256, 512, 1024, 2048, 4096, 8192, 16384, 32768];
  * @param {number} most tokens of the prefix, up to the document's end
  * @param {number} decoded
  */
-export function lengthsOf(most, decoded) {
+function lengthsOf(most, decoded) {
   const longest = most - decoded;
   return longest < 2 ? [] : [longest, ...LENGTHS.filter((length) => length < 0.9 * longest).toReversed()];
 }

@@ -24,7 +24,7 @@ before(async () => {
   model = join(folder, 'tiny.gguf');
   badFile = join(folder, 'bad.gguf');
   const keys = { 'tokenizer.chat_template': CHAT_TEMPLATE };
-  await writeFile(model, randomModel({ arch: 'llama', tied: false, metadata: { context_length: 8192 }, keys }));
+  await writeFile(model, randomModel({ arch: 'llama', tied: false, printable: true, metadata: { context_length: 8192 }, keys }));
   await writeFile(badFile, 'this is not a model at all, whatever its name says');
   await mkdir(SCREENSHOTS, { recursive: true });
 });
@@ -171,7 +171,8 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
         site.asked.length = 0;
         await user.click('#start');
         await user.sees('#model', /downloaded, and stored for the next visit/);
-        assert.deepEqual(site.asked, [PART]);
+        // Chromium may ask twice, the first time for what its cache has of it.
+        assert.ok(site.asked.length > 0 && site.asked.every((from) => from >= PART), String(site.asked));
         await user.idle();
         assert.equal(await page.$eval('#failure', (found) => /** @type {HTMLElement} */ (found).hidden), true);
       });
@@ -186,19 +187,26 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
         await user.openText();
       });
 
-      await t.test('a worker that is killed while idle: the engine and the document come back', async () => {
-        await killWorker(page);
-        await page.$eval('#question', (found) => /** @type {HTMLInputElement} */ ((found).value = 'Who built it?'));
-        await page.$eval('#conversation form', (found) => /** @type {HTMLFormElement} */ (found).requestSubmit());
-        await user.sees('#failure', /ended by the browser[^]*runs again, and “.*” is open/);
-        await user.idle();
-        assert.equal(await page.evaluate(() => document.body.dataset.stage), 'document');
-        await user.inspect('recovered');
-        await user.press('#failure', 'Try again');
-        await user.idle();
-        await user.sees('#conversation', /Who built it\?/);
-        assert.equal(await page.$eval('#failure', (found) => /** @type {HTMLElement} */ (found).hidden), true);
-      });
+      for (const when of /** @type {const} */ (['idle', 'decoding']))
+        await t.test(`a worker that is killed while ${when}: the engine and the document come back`, async () => {
+          await user.change('#setting-maxTokens', when === 'idle' ? '16' : '4096');
+          if (when === 'idle') await killWorker(page);
+          await page.$eval('#question', (found) => /** @type {HTMLInputElement} */ ((found).value = 'Who built it?'));
+          await page.$eval('#conversation form', (found) => /** @type {HTMLFormElement} */ (found).requestSubmit());
+          if (when === 'decoding') {
+            await user.sees('#conversation', /Who built it\?[^]*Who built it\?[^]*\w{40}/);
+            await killWorker(page);
+          }
+          await user.sees('#failure', /ended by the browser[^]*runs again, and “.*” is open/);
+          await user.idle();
+          assert.equal(await page.evaluate(() => document.body.dataset.stage), 'document');
+          await user.inspect(`recovered-${when}`);
+          await user.change('#setting-maxTokens', '16');
+          await user.press('#failure', 'Try again');
+          await user.idle();
+          await user.sees('#conversation', /Who built it\?/);
+          assert.equal(await page.$eval('#failure', (found) => /** @type {HTMLElement} */ (found).hidden), true);
+        });
 
       await t.test('files that are no models: words, and the page stays usable', async () => {
         for (const way of /** @type {const} */ (['choose', 'drop'])) {
@@ -216,27 +224,27 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
         await user.idle();
       });
 
-      await t.test('a worker that is killed while loading: another try', async () => {
-        // A dropped file, which the new worker reads: it is ended before it answers.
-        await page.evaluate(() => {
-          const scope = /** @type {any} */ (globalThis);
-          const { push } = scope.workers;
-          scope.workers.push = (/** @type {Worker} */ worker) => {
-            scope.workers.push = push;
-            setTimeout(() => worker.terminate());
-            return push.call(scope.workers, worker);
-          };
-        });
-        await user.choose(model);
-        await user.sees('#failure', /ended by the browser/);
-        await user.idle();
-        await user.press('#failure', 'Try again');
-        await user.sees('#model', /from your file/);
-        await user.idle();
+      await t.test('a worker that is killed while loading, where nothing is stored: another try', async () => {
+        const bare = new User(await newPage(), name);
+        await bare.page.evaluateOnNewDocument(keepWorkers);
+        await bare.page.evaluateOnNewDocument(() => delete (/** @type {any} */ (StorageManager.prototype).getDirectory));
+        await bare.page.goto(site.url);
+        site.heldFrom = PART;
+        await bare.click('#start');
+        await bare.sees('#model', /stores no models/);
+        await bare.sees('#model', /Starting: [1-4] MB/);
+        await killWorker(bare.page);
+        await bare.sees('#failure', /ended by the browser/);
+        await bare.idle();
+        site.heldFrom = Infinity;
+        await bare.press('#failure', 'Try again');
+        await bare.sees('#model', /downloaded, and not stored/);
+        await bare.idle();
+        await bare.page.close();
       });
 
       await t.test('an address that leads nowhere', async () => {
-        await page.$eval('#model-url', (found, url) => /** @type {HTMLInputElement} */ ((found).value = url), `${site.url}nothing.gguf`);
+        await page.$eval('#model-url', (found, url) => /** @type {HTMLInputElement} */ (found.value = url), `${site.url}nothing.gguf`);
         await page.$eval('#model form', (found) => /** @type {HTMLFormElement} */ (found).requestSubmit());
         await user.sees('#failure', /no such file at this address/);
         await user.idle();

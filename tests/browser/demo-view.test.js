@@ -133,7 +133,7 @@ const drawn = (page) =>
 
 /** @param {Page} page @param {string} question */
 async function answer(page, question) {
-  await page.$eval('#question', (node, value) => void (/** @type {HTMLTextAreaElement} */ ((node).value = value)), question);
+  await page.$eval('#question', (node, value) => void (/** @type {HTMLTextAreaElement} */ (node.value = value)), question);
   await press(page, 'Ask');
   await idle(page);
   await drawn(page);
@@ -141,7 +141,7 @@ async function answer(page, question) {
 
 /** What is told of the answer's tokens. @param {Page} page @param {string} question @returns {Promise<any[]>} */
 async function ask(page, question) {
-  await page.evaluate(() => void (/** @type {any} */ ((window).tokens.length = 0)));
+  await page.evaluate(() => void (/** @type {any} */ (window.tokens.length = 0)));
   await answer(page, question);
   return page.evaluate(() => /** @type {any} */ (window).tokens);
 }

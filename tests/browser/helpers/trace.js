@@ -17,7 +17,7 @@ export async function longestTasks(page, work) {
   const thread = (/** @type {any} */ { pid, tid }) => `${pid} ${tid}`;
   const mains = new Set(traceEvents.filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain').map(thread));
   return traceEvents
-    .filter((event) => /RunTask$/.test(event.name) && mains.has(thread(event)))
+    .filter((event) => event.name === 'RunTask' && mains.has(thread(event)))
     .map(({ dur = 0, tdur = 0 }) => ({ wallMs: dur / 1000, cpuMs: tdur / 1000 }))
     .sort((a, b) => b.wallMs - a.wallMs);
 }
