@@ -14,7 +14,7 @@ CLI := $(NODE) web/cli.js
 BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
 
-.PHONY: all wasm page types package run demo test test-native certify test-node test-browser test-package test-runtimes table edge bench bench-builds lint fmt clean help
+.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native certify test-node test-browser test-package test-runtimes table edge bench bench-builds lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -58,6 +58,15 @@ run: wasm tools-npm ## answer a question about a long document, dense and hsr si
 demo: page tools-npm ## fetch the model, build, and serve the page
 	$(CLI) pull
 	$(NODE) demo/serve.js
+
+site: page tools-npm ## the page as a folder for any static host, build/site, with model and snapshots in it
+	$(NODE) demo/site.js
+
+screenshot: page tools-npm tools-browser ## write a picture of the page, answering, to demo/screenshot.png
+	$(NODE) demo/screenshot.js demo/screenshot.png
+
+demo-trace: page tools-npm tools-browser ## measure the page in Chromium: first paint, longest tasks of its main thread
+	$(NODE) demo/trace.js
 
 edge: wasm tools-npm tools-runtimes ## the example edge worker in workerd, on http://127.0.0.1:8787
 	$(NODE) demo/edge/build.js

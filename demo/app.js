@@ -23,7 +23,9 @@ import { StepLog } from './step-log.js';
  * @typedef {object} Model what was loaded
  * @property {string} name
  * @property {string | File} source a URL, or the user's file: to load it again after a crash
+ * @property {string} [sha256] of the file, where it is known
  * @property {number} bytes
+ * @property {number | 'auto'} threads that were asked for
  *
  * @typedef {object} OpenDocument
  * @property {string} id
@@ -61,7 +63,9 @@ import { StepLog } from './step-log.js';
  * @property {Turn} turn a question was asked; app.turns has it as its last
  * @property {Token} token the last turn's answer has grown
  * @property {undefined} selection app.selection has changed
- * @property {{title: string, advice: string, error: HalfspaceError} | undefined} failure a job has failed; undefined: a new job has begun
+ * @property {Failure | undefined} failure a job has failed; undefined: a new job has begun
+ *
+ * @typedef {ReturnType<typeof explain> & {retry: () => Promise<void>}} Failure retry: runs the job again
  */
 
 /** @type {Settings} */
@@ -87,6 +91,7 @@ export class App {
   turns = [];
   /** @type {Settings} */
   settings = structuredClone(DEFAULTS);
+  defaults = DEFAULTS;
   /** @type {{name: string, controller: AbortController} | undefined} */
   job;
   /** How many panels want the steps of tokens now: those that do add 1, and take it away when they are hidden. */
@@ -172,7 +177,7 @@ export class App {
   }
 
   /**
-   * Runs a job, if none runs: buttons that start one are disabled while another runs.
+   * Runs a job, if none runs: buttons that start one are disabled while another runs. One that failed may be run again.
    * @param {string} name shown to the user: 'loading the model'
    * @param {(signal: AbortSignal) => Promise<void>} work
    */
@@ -185,7 +190,7 @@ export class App {
     try {
       await work(controller.signal);
     } catch (error) {
-      this.tell('failure', explain(/** @type {HalfspaceError} */ (error)));
+      this.tell('failure', { ...explain(/** @type {HalfspaceError} */ (error)), retry: () => this.run(name, work) });
     } finally {
       this.job = undefined;
       this.tell('job', undefined);

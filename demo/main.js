@@ -12,6 +12,8 @@ import { mountRace } from './panels/race.js';
 import { mountSettings } from './panels/settings.js';
 import { mountSweep } from './panels/sweep.js';
 import { mountTimes } from './panels/times.js';
+import { registerOffline } from './offline.js';
+import { followStage } from './stage.js';
 
 const app = new App();
 const panels = [
@@ -29,3 +31,5 @@ const panels = [
   mountMachine,
 ];
 for (const mount of panels) mount(app);
+followStage(app);
+void registerOffline(app);
