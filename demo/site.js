@@ -18,7 +18,17 @@ import { pullModel } from '../web/cli/pull.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** What of demo/ is for Node.js, not for pages. */
-const NOT_SERVED = new Set(['edge', 'serve.js', 'site.js', 'snapshots.js', 'shipped.js', 'screenshot.js', 'trace.js', 'screenshot.png']);
+const NOT_SERVED = new Set([
+  'edge',
+  'serve.js',
+  'site.js',
+  'snapshots.js',
+  'shipped.js',
+  'screenshot.js',
+  'trace.js',
+  'visit.js',
+  'screenshot.png',
+]);
 /** Larger files are not kept for use without the network by the service worker: models and snapshots. */
 const MOST_KEPT = 1 << 20;
 /** Changes while snapshots are being made. */

@@ -53,8 +53,11 @@ class User {
     });
   }
 
-  idle() {
-    return this.page.waitForFunction(() => document.getElementById('job')?.hidden, { timeout: TIMEOUT_MS / 4, polling: 50 });
+  async idle() {
+    const isIdle = () => /** @type {HTMLElement} */ (document.getElementById('job')).hidden;
+    await this.page.waitForFunction(isIdle, { timeout: TIMEOUT_MS / 4, polling: 50 }).catch(async (cause) => {
+      throw new Error(`still at it: ${await this.text('#job')} ${await this.text('#documents')}`, { cause });
+    });
   }
 
   /** @param {string} selector */
@@ -191,7 +194,7 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
         await t.test(`a worker that is killed while ${when}: the engine and the document come back`, async () => {
           await user.change('#setting-maxTokens', when === 'idle' ? '16' : '4096');
           if (when === 'idle') await killWorker(page);
-          await page.$eval('#question', (found) => /** @type {HTMLInputElement} */ ((found).value = 'Who built it?'));
+          await page.$eval('#question', (found) => /** @type {HTMLInputElement} */ (found.value = 'Who built it?'));
           await page.$eval('#conversation form', (found) => /** @type {HTMLFormElement} */ (found).requestSubmit());
           if (when === 'decoding') {
             await user.sees('#conversation', /Who built it\?[^]*Who built it\?[^]*\w{40}/);
@@ -227,7 +230,10 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
       await t.test('a worker that is killed while loading, where nothing is stored: another try', async () => {
         const bare = new User(await newPage(), name);
         await bare.page.evaluateOnNewDocument(keepWorkers);
-        await bare.page.evaluateOnNewDocument(() => delete (/** @type {any} */ (StorageManager.prototype).getDirectory));
+        await bare.page.evaluateOnNewDocument(() => {
+          // Firefox also runs this where there is none.
+          if ('StorageManager' in globalThis) delete (/** @type {any} */ (StorageManager.prototype).getDirectory);
+        });
         await bare.page.goto(site.url);
         site.heldFrom = PART;
         await bare.click('#start');
@@ -241,6 +247,7 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
         await bare.sees('#model', /downloaded, and not stored/);
         await bare.idle();
         await bare.page.close();
+        await page.bringToFront();
       });
 
       await t.test('an address that leads nowhere', async () => {

@@ -1,0 +1,21 @@
+/** A picture of the page, answering: `node demo/screenshot.js FILE [--question TEXT]`. */
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+
+import { answered, openDemo } from './visit.js';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { question: { type: 'string', default: 'Who does Alice follow?' } },
+});
+const [file] = positionals;
+if (!file) throw new Error('usage: node demo/screenshot.js FILE [--question TEXT]');
+const { page, close } = await openDemo({ width: 1180, height: 1400 });
+try {
+  await answered(page, values.question);
+  await page.evaluate(() => document.getElementById('documents')?.scrollIntoView());
+  await page.screenshot({ path: /** @type {`${string}.png`} */ (file) });
+  process.stdout.write(`${file}\n`);
+} finally {
+  await close();
+}
