@@ -280,8 +280,9 @@ static int prepare(cache *c, const float *q, int n, int group, int heads, const 
 /* q, out: [n][heads][group][head_dim], n in 1..HS_BATCH. */
 EXPORT(hs_attend)
 int32_t abi_attend(cache *c, const float *q, int32_t n, int32_t group, const hs_attention_params *p, float *out) {
-    int status = prepare(c, q, n, group, c->heads, p), each = group * c->head_dim, stride = c->heads * each;
+    int status = prepare(c, q, n, group, c->heads, p);
     if (status != HS_OK) return status;
+    int each = group * c->head_dim, stride = c->heads * each;
     for (int h = 0; h < c->heads; h++) {
         const hs_kv *kv = &c->head[h].kv;
         if (n == 1)

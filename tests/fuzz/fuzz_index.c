@@ -4,7 +4,7 @@
 
 enum { MOST_KEYS = 900,
        MOST_DIM = 64,
-       MOST_STEPS = 40 };
+       MOST_STEPS = 16 };
 
 /* What the index should hold, by position. */
 typedef struct {
