@@ -28,7 +28,7 @@ void hs_act_quantize_scalar(const float *x, int x_stride, int first, int n, cons
             size_t at = (size_t)b * (size_t)a->n_tokens + (size_t)t;
             float largest = 0;
             for (int k = 0; k < HS_BLOCK; k++) largest = fmaxf(largest, fabsf(block[k]));
-            float inverse = largest > 0 ? HS_ACT_MOST / largest : 0;
+            float inverse = largest > HS_ACT_LEAST ? HS_ACT_MOST / largest : 0;
             int sums[2] = {0, 0};
             for (int k = 0; k < HS_BLOCK; k++) {
                 int q = (int)rintf(block[k] * inverse);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FILLED = 1 << 16 }; /* bytes of a block: more would take most of the time */
+
 static size_t used;
 static unsigned until_failure;
 static int failed;
@@ -28,7 +30,7 @@ void *hs_mem_alloc(size_t bytes) {
     char *block = malloc(HS_ALIGN + bytes);
     if (!block) abort();
     memcpy(block, &bytes, sizeof bytes);
-    memset(block + HS_ALIGN, 0xff, bytes); /* NaN, and -1: no content may be relied on */
+    memset(block + HS_ALIGN, 0xff, bytes < FILLED ? bytes : FILLED); /* NaN, and -1: no content may be relied on */
     used += bytes;
     return block + HS_ALIGN;
 }
@@ -37,7 +39,7 @@ void hs_mem_free(void *block) {
     if (!block) return;
     size_t bytes;
     memcpy(&bytes, (char *)block - HS_ALIGN, sizeof bytes);
-    memset(block, 0xfe, bytes);
+    memset(block, 0xfe, bytes < FILLED ? bytes : FILLED);
     used -= bytes;
     free((char *)block - HS_ALIGN);
 }
