@@ -37,5 +37,5 @@ for source in tests/fuzz/fuzz_*.c; do
   *_allocator.c) extra="-no-pie -fno-pie -Wl,--defsym=__heap_base=fuzz_heap" linked= ;;
   *) extra= linked=$objects ;;
   esac
-  clang-19 $flags -Wall -Wextra -Wno-unknown-pragmas -Wno-unknown-attributes -fsanitize=fuzzer $extra "$source" $linked -lm -o "$program"
+  clang-19 $flags -Wall -Wextra -Wno-unknown-pragmas -fsanitize=fuzzer $extra "$source" $linked -lm -o "$program"
 done

@@ -59,9 +59,8 @@ static void append(input *in) {
 static void change(input *in) {
     int what = take_byte(in) % 4, from = take_int(in, m.end), to = take_byte(in) % 2 ? take_int(in, m.end) : (int)((unsigned)from + take_byte(in) % 64);
     if (what == 0) {
-        int status = HS_OK, good = from >= 0 && from <= m.end;
-        for (int h = 0; h < m.heads; h++) status |= hs_growing_truncate(&m.cache->head[h], from);
-        must(status == (good ? HS_OK : HS_ERR_ARGUMENT));
+        int good = from >= 0 && from <= m.end;
+        must(abi_cache_truncate(m.cache, from) == (good ? HS_OK : HS_ERR_ARGUMENT));
         if (good) m.end = from;
     } else {
         int good = from >= 0 && from <= to && to <= m.end;
