@@ -7,9 +7,10 @@
  *
  * With relaxed SIMD, weights of up to 5 bits (Q4, Q5) stay bytes and are the i7 operand, and an activation q = 256 h + l is
  * two signed bytes, so sum(u q) = 256 sum(u h) + sum(u l), the same integers. A pair of products is at most 2 * 15 * 128 =
- * 3840 (Q4) or 7936 (Q5): sums of 8 or 4 of them stay in 16 bits.
+ * 3840 (Q4) or 7936 (Q5): sums of 8 or 4 of them stay in 16 bits. A lone token has its activations broadcast to the rows of
+ * a tile; of several, four are the lanes of a vector and a row's weights are broadcast, once for all of them.
  *
- * f16 scales: (bits & 0x7fff) << 13 with the sign moved to bit 31 is the value times 2^-112; hs_act_meta.scale restores it.
+ * f16 scales: (bits & 0x7fff) << 13 with the sign moved to bit 31 is the value times 2^-112; HS_ACT_SCALE restores it.
  */
 #include "base/hs.h"
 #include "kernels/matmul.h"
@@ -117,13 +118,12 @@ HS_INLINE v128_t dot_block(hs_pack pack, const v128_t *u, const int16_t *q, cons
     return wasm_i32x4_add(dot_vectors(u, q, 0), dot_vectors(u, q, 4));
 }
 
-HS_INLINE void matmul_tile(hs_pack pack, const hs_tensor *w, int group, const hs_act *x, int n_tokens, float *y, int y_stride) {
+/* Rows in lanes, token by token; in `split` each is alone. */
+HS_INLINE void matmul_rows(hs_pack pack, const hs_tensor *w, int group, const hs_act *x, int n_tokens, float *y, int y_stride) {
     const masks mask = keep_masks();
-    int tile_bytes = hs_pack_tile_bytes(pack), header = pack == HS_PACK_Q6 ? 32 : 16;
+    int tile_bytes = hs_pack_tile_bytes(pack), header = pack == HS_PACK_Q6 ? 32 : 16, lanes = n_tokens == 1 ? 1 : x->lanes;
     const uint8_t *tile = w->data + (size_t)group * (size_t)x->n_blocks * (size_t)tile_bytes;
     const int16_t *q = x->q;
-    const int8_t *split = x->split;
-    const hs_act_meta *meta = x->meta;
     v128_t total[HS_BATCH];
     for (int t = 0; t < n_tokens; t++) total[t] = wasm_f32x4_splat(0);
     for (int b = 0; b < x->n_blocks; b++, tile += tile_bytes) {
@@ -135,49 +135,121 @@ HS_INLINE void matmul_tile(hs_pack pack, const hs_tensor *w, int group, const hs
             d2 = scales_f16(tile + 16, mask.scale);
             m2 = scales_f16(tile + 24, mask.scale);
         }
-        for (int t = 0; t < n_tokens; t++, q += HS_BLOCK, split += 2 * HS_BLOCK, meta++) {
-            v128_t value, parts = wasm_v128_load(meta); /* scale, sum, sums of the halves */
+        for (int t = 0; t < n_tokens; t++, q += HS_BLOCK) {
+            const float *numbers = hs_act_numbers(x, b, t);
+            v128_t value, scale = wasm_v128_load32_splat(numbers + HS_ACT_SCALE * lanes);
             if (pack == HS_PACK_Q6) {
+                v128_t sum = wasm_v128_load32_splat(numbers + HS_ACT_SUM_FIRST * lanes), sum2 = wasm_v128_load32_splat(numbers + HS_ACT_SUM_SECOND * lanes);
                 v128_t first = wasm_f32x4_convert_i32x4(dot_vectors(u, q, 0));
                 v128_t second = wasm_f32x4_convert_i32x4(dot_vectors(u, q, 4));
-                value = hs_fma(first, d, wasm_f32x4_mul(HS_LANE(parts, 2), m));
-                value = hs_fma(second, d2, hs_fma(HS_LANE(parts, 3), m2, value));
+                value = hs_fma(first, d, wasm_f32x4_mul(sum, m));
+                value = hs_fma(second, d2, hs_fma(sum2, m2, value));
             } else {
-                v128_t dot = wasm_f32x4_convert_i32x4(dot_block(pack, u, q, split));
-                value = hs_fma(dot, d, wasm_f32x4_mul(HS_LANE(parts, 1), m));
+                v128_t dot = wasm_f32x4_convert_i32x4(dot_block(pack, u, q, x->split + (size_t)b * 2 * HS_BLOCK));
+                value = hs_fma(dot, d, wasm_f32x4_mul(wasm_v128_load32_splat(numbers + HS_ACT_SUM * lanes), m));
             }
-            total[t] = hs_fma(value, HS_LANE(parts, 0), total[t]);
+            total[t] = hs_fma(value, scale, total[t]);
         }
     }
     v128_t row_scale = wasm_v128_load(w->row_scale + 4 * (size_t)group);
     for (int t = 0; t < n_tokens; t++) wasm_v128_store(y + (size_t)t * (size_t)y_stride, wasm_f32x4_mul(total[t], row_scale));
 }
 
+/* Sum over the block of u * half for four tokens, pairs of columns; u[v] has four columns of a row in every lane. */
+HS_INLINE v128_t dot_tokens(hs_pack pack, const v128_t *u, const int8_t *half) {
+    v128_t sum[4];
+    for (int i = 0; i < 4; i++) sum[i] = wasm_i16x8_add(hs_dot_i7(wasm_v128_load(half + 32 * i), u[2 * i]), hs_dot_i7(wasm_v128_load(half + 32 * i + 16), u[2 * i + 1]));
+    v128_t a = wasm_i16x8_add(sum[0], sum[1]), b = wasm_i16x8_add(sum[2], sum[3]);
+    if (pack == HS_PACK_Q4) return wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_add(a, b));
+    return wasm_i32x4_add(wasm_i32x4_extadd_pairwise_i16x8(a), wasm_i32x4_extadd_pairwise_i16x8(b));
+}
+
+/* Row r of a tile times all tokens of a block, added to total[groups]. */
+HS_INLINE void add_row(hs_pack pack, int r, const v128_t u[8], v128_t d, v128_t m, const hs_act *x, int block, v128_t *total) {
+    v128_t row[8];
+    for (int v = 0; v < 8; v++) row[v] = hs_lane(u[v], r);
+    d = hs_lane(d, r);
+    m = hs_lane(m, r);
+    const int8_t *split = hs_act_split(x, block, 0);
+    const float *numbers = hs_act_numbers(x, block, 0);
+    for (int g = 0; g < x->groups; g++, split += 8 * HS_BLOCK, numbers += 4 * HS_ACT_NUMBERS) {
+        v128_t high = dot_tokens(pack, row, split), low = dot_tokens(pack, row, split + 4 * HS_BLOCK);
+        v128_t dot = wasm_f32x4_convert_i32x4(wasm_i32x4_add(wasm_i32x4_shl(high, 8), low));
+        v128_t value = hs_fma(dot, d, wasm_f32x4_mul(wasm_v128_load(numbers + 4 * HS_ACT_SUM), m));
+        total[g] = hs_fma(value, wasm_v128_load(numbers + 4 * HS_ACT_SCALE), total[g]);
+    }
+}
+
+HS_INLINE void transpose(const v128_t in[4], v128_t out[4]) {
+    v128_t a = wasm_i32x4_shuffle(in[0], in[1], 0, 4, 1, 5), b = wasm_i32x4_shuffle(in[2], in[3], 0, 4, 1, 5);
+    v128_t c = wasm_i32x4_shuffle(in[0], in[1], 2, 6, 3, 7), d = wasm_i32x4_shuffle(in[2], in[3], 2, 6, 3, 7);
+    out[0] = wasm_i32x4_shuffle(a, b, 0, 1, 4, 5);
+    out[1] = wasm_i32x4_shuffle(a, b, 2, 3, 6, 7);
+    out[2] = wasm_i32x4_shuffle(c, d, 0, 1, 4, 5);
+    out[3] = wasm_i32x4_shuffle(c, d, 2, 3, 6, 7);
+}
+
+/* Tokens in lanes. */
+HS_INLINE void matmul_groups(hs_pack pack, const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride) {
+    const masks mask = keep_masks();
+    int tile_bytes = hs_pack_tile_bytes(pack);
+    const uint8_t *tile = w->data + (size_t)group * (size_t)x->n_blocks * (size_t)tile_bytes;
+    v128_t total[4][HS_BATCH / 4];
+    for (int r = 0; r < 4; r++)
+        for (int g = 0; g < x->groups; g++) total[r][g] = wasm_f32x4_splat(0);
+    for (int b = 0; b < x->n_blocks; b++, tile += tile_bytes) {
+        v128_t u[16], d = scales_f16(tile, mask.scale), m = scales_f16(tile + 8, mask.scale);
+        unpack(pack, tile + 16, &mask, u);
+        add_row(pack, 0, u, d, m, x, b, total[0]);
+        add_row(pack, 1, u, d, m, x, b, total[1]);
+        add_row(pack, 2, u, d, m, x, b, total[2]);
+        add_row(pack, 3, u, d, m, x, b, total[3]);
+    }
+    v128_t row_scale = wasm_v128_load(w->row_scale + 4 * (size_t)group);
+    for (int g = 0; g < x->groups; g++) {
+        v128_t columns[4] = {total[0][g], total[1][g], total[2][g], total[3][g]}, rows[4];
+        transpose(columns, rows);
+        for (int i = 0; i < hs_min(4, x->n_tokens - 4 * g); i++) wasm_v128_store(y + (size_t)(4 * g + i) * (size_t)y_stride, wasm_f32x4_mul(rows[i], row_scale));
+    }
+}
+
 /* One token is decoding: its sum stays in a register. */
-HS_INLINE void matmul_tokens(hs_pack pack, const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride) {
+HS_INLINE void matmul_tile(hs_pack pack, const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride) {
     if (x->n_tokens == 1)
-        matmul_tile(pack, w, group, x, 1, y, y_stride);
+        matmul_rows(pack, w, group, x, 1, y, y_stride);
+    else if (is_split(pack))
+        matmul_groups(pack, w, group, x, y, y_stride);
     else
-        matmul_tile(pack, w, group, x, x->n_tokens, y, y_stride);
+        matmul_rows(pack, w, group, x, x->n_tokens, y, y_stride);
 }
 
 void hs_matmul_tile(const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride) {
     switch (w->pack) {
-    case HS_PACK_Q4: matmul_tokens(HS_PACK_Q4, w, group, x, y, y_stride); break;
-    case HS_PACK_Q5: matmul_tokens(HS_PACK_Q5, w, group, x, y, y_stride); break;
-    case HS_PACK_Q6: matmul_tokens(HS_PACK_Q6, w, group, x, y, y_stride); break;
-    case HS_PACK_Q8: matmul_tokens(HS_PACK_Q8, w, group, x, y, y_stride); break;
+    case HS_PACK_Q4: matmul_tile(HS_PACK_Q4, w, group, x, y, y_stride); break;
+    case HS_PACK_Q5: matmul_tile(HS_PACK_Q5, w, group, x, y, y_stride); break;
+    case HS_PACK_Q6: matmul_tile(HS_PACK_Q6, w, group, x, y, y_stride); break;
+    case HS_PACK_Q8: matmul_tile(HS_PACK_Q8, w, group, x, y, y_stride); break;
     default: break;
     }
 }
 
+/* Each four bytes of x to its place among those of the other lanes' tokens. */
+HS_INLINE void store_fours(int8_t *out, v128_t x, int lanes) {
+    if (lanes == 1) {
+        wasm_v128_store(out, x);
+        return;
+    }
+    wasm_v128_store32_lane(out, x, 0);
+    wasm_v128_store32_lane(out + 16, x, 1);
+    wasm_v128_store32_lane(out + 32, x, 2);
+    wasm_v128_store32_lane(out + 48, x, 3);
+}
+
 void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_act *a) {
     for (int b = 0; b < a->n_blocks; b++) {
-        size_t at = (size_t)b * (size_t)a->n_tokens + (size_t)first;
-        int16_t *q = a->q + at * HS_BLOCK;
-        int8_t *split = a->split + at * 2 * HS_BLOCK;
-        hs_act_meta *meta = a->meta + at;
-        for (int t = first; t < first + n; t++, q += HS_BLOCK, split += 2 * HS_BLOCK, meta++) {
+        int16_t *q = a->q + ((size_t)b * (size_t)a->n_tokens + (size_t)first) * HS_BLOCK;
+        for (int t = first; t < first + n; t++, q += HS_BLOCK) {
+            int8_t *split = hs_act_split(a, b, t);
             const float *block = x + (size_t)t * (size_t)x_stride + (size_t)b * HS_BLOCK;
             v128_t in[8], largest = wasm_f32x4_splat(0), sums[2];
             for (int v = 0; v < 8; v++) {
@@ -202,13 +274,16 @@ void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_ac
                     low[i] = wasm_i16x8_shr(wasm_i16x8_shl(wide[v + i], 8), 8);
                     high[i] = wasm_i16x8_shr(wasm_i16x8_sub(wide[v + i], low[i]), 8);
                 }
-                wasm_v128_store(split + 8 * v, wasm_i8x16_narrow_i16x8(high[0], high[1]));
-                wasm_v128_store(split + HS_BLOCK + 8 * v, wasm_i8x16_narrow_i16x8(low[0], low[1]));
+                store_fours(split + 8 * v * a->lanes, wasm_i8x16_narrow_i16x8(high[0], high[1]), a->lanes);
+                store_fours(split + (HS_BLOCK + 8 * v) * a->lanes, wasm_i8x16_narrow_i16x8(low[0], low[1]), a->lanes);
             }
             for (int v = 0; v < 4; v++) wasm_v128_store(q + 8 * v, wasm_i16x8_shuffle(wide[v], wide[v], 0, 2, 1, 3, 4, 6, 5, 7));
-            meta->scale = peak / HS_ACT_MOST * 0x1p112f;
-            for (int h = 0; h < 2; h++) meta->sum_half[h] = hs_sum_f32x4(wasm_f32x4_convert_i32x4(sums[h]));
-            meta->sum = meta->sum_half[0] + meta->sum_half[1];
+            float *numbers = hs_act_numbers(a, b, t), half[2];
+            for (int h = 0; h < 2; h++) half[h] = hs_sum_f32x4(wasm_f32x4_convert_i32x4(sums[h]));
+            numbers[HS_ACT_SCALE * a->lanes] = peak / HS_ACT_MOST * 0x1p112f;
+            numbers[HS_ACT_SUM * a->lanes] = half[0] + half[1];
+            numbers[HS_ACT_SUM_FIRST * a->lanes] = half[0];
+            numbers[HS_ACT_SUM_SECOND * a->lanes] = half[1];
         }
     }
 }

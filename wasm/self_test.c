@@ -10,7 +10,8 @@
 #include <string.h>
 
 enum { COLS = 256,
-       TOKENS = 3 };
+       TOKENS = 5,
+       FILLED_UP = 8 };
 
 static uint32_t state;
 static uint32_t next_random(void) {
@@ -29,10 +30,28 @@ static int close_to(const float *a, const float *b, int n, float tolerance) {
     return 1;
 }
 
-/* One tile row group of the type, random bits and small scales, times three tokens. */
+/* A tile row group times n tokens. */
+static int products_agree(const hs_tensor *w, const float *x, int n) {
+    static uint8_t act_buffer[2][COLS / HS_BLOCK * FILLED_UP * (HS_BLOCK * sizeof(int16_t) + 2 * HS_BLOCK + HS_ACT_NUMBERS * sizeof(float))];
+    hs_act act, act_scalar;
+    memset(act_buffer, 0, sizeof act_buffer);
+    hs_act_bind(&act, act_buffer[0], COLS, n);
+    hs_act_bind(&act_scalar, act_buffer[1], COLS, n);
+    hs_act_quantize(x, COLS, 0, n, &act);
+    hs_act_quantize_scalar(x, COLS, 0, n, &act_scalar);
+    int ok = memcmp(act_buffer[0], act_buffer[1], sizeof act_buffer[0]) == 0;
+    float y[TOKENS * 4], y_scalar[TOKENS * 4], largest = 0;
+    hs_matmul_tile(w, 0, &act, y, 4);
+    hs_matmul_tile_scalar(w, 0, &act, y_scalar, 4);
+    for (int i = 0; i < n * 4; i++) largest = fmaxf(largest, fabsf(y_scalar[i]));
+    for (int i = 0; i < n * 4; i++) ok &= fabsf(y[i] - y_scalar[i]) <= 1e-4f * largest;
+    return ok;
+}
+
+/* One tile row group of the type, random bits and small scales, times several tokens and one. */
 static int matmul_agrees(int type) {
     static float x[TOKENS * COLS];
-    static uint8_t rows[4 * COLS * 2], act_buffer[2][COLS / HS_BLOCK * TOKENS * (HS_BLOCK * sizeof(int16_t) + 2 * HS_BLOCK + sizeof(hs_act_meta))];
+    static uint8_t rows[4 * COLS * 2];
     hs_tensor w;
     if (hs_tensor_init(&w, type, 4, COLS) != 0) return 0;
     for (unsigned i = 0; i < sizeof rows; i++) rows[i] = (uint8_t)(next_random() >> 24);
@@ -41,20 +60,8 @@ static int matmul_agrees(int type) {
         uint8_t *scale = rows + b * block_bytes + (type == HS_GGML_Q6_K ? 208 : 0);
         for (int i = 1; i < (type == HS_GGML_Q6_K || type == HS_GGML_Q8_0 ? 2 : 4); i += 2) scale[i] = (uint8_t)(0x18 | (scale[i] & 0x83));
     }
-    int ok = hs_tensor_put_rows(&w, 0, 4, rows) == 0;
     for (int i = 0; i < TOKENS * COLS; i++) x[i] = random_unit();
-    hs_act act, act_scalar;
-    hs_act_bind(&act, act_buffer[0], COLS, TOKENS);
-    hs_act_bind(&act_scalar, act_buffer[1], COLS, TOKENS);
-    hs_act_quantize(x, COLS, 0, TOKENS, &act);
-    hs_act_quantize_scalar(x, COLS, 0, TOKENS, &act_scalar);
-    ok &= memcmp(act_buffer[0], act_buffer[1], sizeof act_buffer[0]) == 0;
-    float y[TOKENS * 4], y_scalar[TOKENS * 4];
-    hs_matmul_tile(&w, 0, &act, y, 4);
-    hs_matmul_tile_scalar(&w, 0, &act, y_scalar, 4);
-    float largest = 0;
-    for (int i = 0; i < TOKENS * 4; i++) largest = fmaxf(largest, fabsf(y_scalar[i]));
-    for (int i = 0; i < TOKENS * 4; i++) ok &= fabsf(y[i] - y_scalar[i]) <= 1e-4f * largest;
+    int ok = hs_tensor_put_rows(&w, 0, 4, rows) == 0 && products_agree(&w, x, TOKENS) && products_agree(&w, x, 1);
     hs_tensor_free(&w);
     return ok;
 }

@@ -32,6 +32,13 @@ HS_INLINE v128_t hs_kept(v128_t x) {
 /* Lane i of x in all lanes. Of four such lanes one load is shared; V8 takes two instructions for each v128.load32_splat. */
 #define HS_LANE(x, i) wasm_i32x4_shuffle(x, x, i, i, i, i)
 
+/* The same for a lane that is known where this is inlined. */
+HS_INLINE v128_t hs_lane(v128_t x, int i) {
+    return i == 0 ? HS_LANE(x, 0) : i == 1 ? HS_LANE(x, 1)
+                                : i == 2   ? HS_LANE(x, 2)
+                                           : HS_LANE(x, 3);
+}
+
 /* a * b + c; one rounding or two, as the machine likes (relaxed_madd), so results may differ in the last bit across CPUs. */
 HS_INLINE v128_t hs_fma(v128_t a, v128_t b, v128_t c) {
 #if defined(HS_RELAXED) && defined(__wasm__)

@@ -6,6 +6,8 @@
 #include "attention/block.h"
 
 #include "base/profile.h"
+#include "kernels/rotate.h"
+#include "kernels/unpack.h"
 #include "kernels/vector.h"
 
 #include <limits.h>
@@ -13,11 +15,11 @@
 #include <string.h>
 
 static size_t lay_out(hs_block *b, char *base, int head_dim, int rows) {
-    float **const parts[] = {&b->q, &b->out, &b->logits, &b->peak, &b->mass, &b->keys, &b->values};
+    float **const parts[] = {&b->q, &b->key_q, &b->out, &b->logits, &b->peak, &b->mass, &b->keys, &b->values};
     const size_t d = (size_t)head_dim, n = (size_t)rows;
-    const size_t floats[] = {n * d, n * d, n * HS_TILE, n, n, d * HS_TILE, d * HS_TILE};
+    const size_t floats[] = {n * d, n * d, n * d, n * HS_TILE, n, n, d * HS_TILE, d * HS_TILE};
     size_t at = 0;
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 8; i++) {
         *parts[i] = (float *)(void *)(base + at);
         at += hs_align_up(floats[i] * sizeof(float));
     }
@@ -33,20 +35,26 @@ size_t hs_attend_block_scratch_bytes(int head_dim, int group, int capacity, int 
     return lay_out(&b, origin, head_dim, group * max_block) + hs_block_leaves_scratch_bytes(head_dim, group * max_block, capacity);
 }
 
-static void load_tile(const hs_kv *kv, int first, int n, const hs_block *b) {
-    int d = kv->head_dim;
-    float key[HS_MAX_HEAD_DIM];
-    for (int j = 0; j < HS_TILE; j++) {
-        if (j < n)
-            hs_kv_key(kv, first + j, key);
-        else
-            memset(key, 0, sizeof key);
-        for (int i = 0; i < d; i++) b->keys[i * HS_TILE + j] = key[i];
-        if (j < n)
-            hs_kv_value(kv, first + j, b->values + (size_t)j * (size_t)d);
-        else
-            memset(b->values + (size_t)j * (size_t)d, 0, (size_t)d * sizeof(float));
+void hs_block_load(const hs_kv *kv, int first, int n, const hs_block *b, int stride) {
+    size_t d = (size_t)kv->head_dim, at = (size_t)first * d;
+    if (kv->type == HS_KV_Q8) {
+        hs_transpose_keys(kv->k_high + at / 2, kv->k_low + at / 2, kv->k_scale + first, (n + 3) / 4, kv->head_dim, b->keys, stride);
+        hs_unpack_rows(kv->v + at, kv->v_scale + first, n, kv->head_dim, b->values);
+        return;
     }
+    for (size_t j = 0; j < (size_t)n; j++) {
+        for (size_t i = 0; i < d; i++) b->keys[i * (size_t)stride + j] = kv->k_rows[at + j * d + i];
+    }
+    memcpy(b->values, kv->v_rows + at, (size_t)n * d * sizeof(float));
+}
+
+/* Keys of a tile that are not of the piece are neither seen nor of weight, whatever lies there. */
+static void load_tile(const hs_piece *piece, int first, const hs_block *b) {
+    int n = hs_min(HS_TILE, piece->end - first);
+    size_t d = (size_t)piece->kv->head_dim;
+    hs_block_load(piece->kv, first, n, b, HS_TILE);
+    memset(b->values + (size_t)n * d, 0, (size_t)(HS_TILE - n) * d * sizeof(float));
+    for (size_t i = 0; i < d && n < HS_TILE; i++) memset(b->keys + i * HS_TILE + n, 0, (size_t)(HS_TILE - n) * sizeof(float));
 }
 
 /* What query i of n sees, given what the last one sees. */
@@ -58,8 +66,11 @@ static hs_view view_of_query(const hs_attention_params *p, int length, int i, in
 }
 
 /* Positions of a tile's keys; INT_MAX where no query sees one. */
-static void find_positions(const hs_kv *kv, int first, int n, int *positions) {
-    for (int j = 0; j < HS_TILE; j++) positions[j] = j < n && hs_kv_is_live(kv, first + j) ? hs_kv_position(kv, first + j) : INT_MAX;
+static void find_positions(const hs_piece *piece, int first, int *positions) {
+    for (int j = 0, own = first; j < HS_TILE; j++, own++) {
+        int there = own >= piece->first && own < piece->end && hs_kv_is_live(piece->kv, own);
+        positions[j] = there ? hs_kv_position(piece->kv, own) : INT_MAX;
+    }
 }
 
 static void mask_row(float *logits, const int *positions, const hs_view *view) {
@@ -70,13 +81,13 @@ static void mask_row(float *logits, const int *positions, const hs_view *view) {
 }
 
 static void attend_tile(const hs_piece *piece, int first, const hs_view *views, int whole, const hs_attention_params *p, const hs_block *b) {
-    int d = b->head_dim, n = hs_min(HS_TILE, piece->end - first), positions[HS_TILE];
-    load_tile(piece->kv, first, n, b);
+    int d = b->head_dim, positions[HS_TILE];
+    load_tile(piece, first, b);
     memset(b->logits, 0, (size_t)b->rows * HS_TILE * sizeof(float));
-    hs_gemm_f32(b->q, d, NULL, b->keys, HS_TILE, b->logits, HS_TILE, NULL, b->rows, HS_TILE, d);
+    hs_gemm_f32(b->key_q, d, NULL, b->keys, HS_TILE, b->logits, HS_TILE, NULL, b->rows, HS_TILE, d);
     if (p->softcap > 0) hs_softcap(b->logits, b->rows * HS_TILE, p->softcap);
-    int masked = !whole || n < HS_TILE;
-    if (masked) find_positions(piece->kv, first, n, positions);
+    int masked = !whole || first < piece->first || piece->end - first < HS_TILE;
+    if (masked) find_positions(piece, first, positions);
     for (int row = 0; row < b->rows; row++) {
         float *logits = b->logits + row * HS_TILE;
         if (masked) mask_row(logits, positions, &views[row / b->group]);
@@ -87,14 +98,16 @@ static void attend_tile(const hs_piece *piece, int first, const hs_view *views, 
     hs_gemm_f32(b->logits, HS_TILE, NULL, b->values, d, b->out, d, NULL, b->rows, d, HS_TILE);
 }
 
-static void load_queries(hs_block *b, const float *q, int q_stride, float scale) {
+static void load_queries(hs_block *b, const hs_kv *kv, const float *q, int q_stride, float scale) {
     int d = b->head_dim;
     for (int row = 0; row < b->rows; row++) {
         const float *from = q + (size_t)(row / b->group) * (size_t)q_stride + (size_t)(row % b->group) * (size_t)d;
         for (int i = 0; i < d; i++) b->q[row * d + i] = from[i] * scale;
+        if (kv->type == HS_KV_Q8) hs_rotate(b->q + row * d, d, b->key_q + row * d);
         b->peak[row] = -INFINITY;
         b->mass[row] = 0;
     }
+    if (kv->type != HS_KV_Q8) memcpy(b->key_q, b->q, (size_t)b->rows * (size_t)d * sizeof(float));
     memset(b->out, 0, (size_t)b->rows * (size_t)d * sizeof(float));
 }
 
@@ -133,14 +146,14 @@ void hs_attend_block(const hs_kv *kv, const float *q, int q_stride, int n, int g
     double visible = 0, in_leaves = 0;
     for (int i = 0; i < n; i++) visible += hs_count_visible(kv, &views[i]);
     lay_out(&b, scratch, kv->head_dim, b.rows);
-    load_queries(&b, q, q_stride, p->scale);
+    load_queries(&b, kv, q, q_stride, p->scale);
     for (hs_piece piece = hs_first_piece(kv, &wide); piece.kv; piece = hs_next_piece(&piece, &wide)) {
         int whole = hs_sees_whole(&narrow, &piece);
         if (by_leaves && piece.sealed && whole) {
             in_leaves += (double)(piece.end - piece.first) * n;
             continue;
         }
-        for (int first = piece.first; first < piece.end; first += HS_TILE) attend_tile(&piece, first, views, whole, p, &b);
+        for (int first = piece.first & ~3; first < piece.end; first += HS_TILE) attend_tile(&piece, first, views, whole, p, &b);
     }
     stats->keys_visible += visible;
     stats->keys_exact += visible - in_leaves;

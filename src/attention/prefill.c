@@ -7,8 +7,8 @@
  */
 #include "attention/block.h"
 #include "attention/fast.h"
-#include "base/f16.h"
 #include "base/profile.h"
+#include "kernels/unpack.h"
 #include "kernels/vector.h"
 
 #include <math.h>
@@ -71,12 +71,8 @@ size_t hs_block_leaves_scratch_bytes(int head_dim, int rows, int capacity) {
 /* keys [head_dim][HS_TILE] = transposed rows of the tile, zeros beyond its end. */
 static void load_rows(const hs_block *b, const leaf_tile *t, const int8_t *rows, const uint16_t *scale) {
     int d = b->head_dim;
-    memset(b->keys, 0, (size_t)d * HS_TILE * sizeof(float));
-    for (int j = 0; j < t->n; j++) {
-        const int8_t *row = rows + (size_t)(t->first + j) * (size_t)d;
-        float s = hs_bf16_to_f32(scale[t->first + j]);
-        for (int i = 0; i < d; i++) b->keys[i * HS_TILE + j] = s * (float)row[i];
-    }
+    if (t->n < HS_TILE) memset(b->keys, 0, (size_t)d * HS_TILE * sizeof(float));
+    hs_transpose_rows(rows + (size_t)t->first * (size_t)d, scale + t->first, t->n, d, b->keys, HS_TILE);
 }
 
 static void weigh_tile(const hs_block *b, const leaf_rows *r, const leaf_tile *t, const hs_attention_params *p) {
@@ -138,14 +134,9 @@ static void raise_row(const hs_block *b, const leaf_rows *r, int row, float high
 /* Evaluates one leaf exactly for the picked rows. */
 static void attend_leaf(const hs_block *b, const leaf_rows *r, const hs_kv *kv, int leaf, int picked, const hs_attention_params *p) {
     int d = b->head_dim;
-    float key[HS_MAX_HEAD_DIM];
-    for (int j = 0; j < HS_LEAF; j++) {
-        hs_kv_key(kv, leaf * HS_LEAF + j, key);
-        for (int i = 0; i < d; i++) b->keys[i * HS_LEAF + j] = key[i];
-        hs_kv_value(kv, leaf * HS_LEAF + j, b->values + (size_t)j * (size_t)d);
-    }
+    hs_block_load(kv, leaf * HS_LEAF, HS_LEAF, b, HS_LEAF);
     memset(b->logits, 0, (size_t)picked * HS_LEAF * sizeof(float));
-    hs_gemm_f32(b->q, d, b->picked, b->keys, HS_LEAF, b->logits, HS_LEAF, NULL, picked, HS_LEAF, d);
+    hs_gemm_f32(b->key_q, d, b->picked, b->keys, HS_LEAF, b->logits, HS_LEAF, NULL, picked, HS_LEAF, d);
     if (p->softcap > 0) hs_softcap(b->logits, picked * HS_LEAF, p->softcap);
     for (int i = 0; i < picked; i++) {
         int row = b->picked[i];
@@ -168,12 +159,8 @@ static void add_closed(const hs_block *b, const leaf_rows *r, const leaf_tile *t
         error[row] += hs_closed_error(mass, r->deviation + at + row * HS_TILE, kv->leaf_v_radius + t->first, t->n);
     }
     mass = r->mass + at;
-    memset(b->values, 0, (size_t)d * HS_TILE * sizeof(float));
-    for (int j = 0; j < t->n; j++) {
-        const int8_t *mean = kv->leaf_v + (size_t)(t->first + j) * (size_t)d;
-        float scale = hs_bf16_to_f32(kv->leaf_v_scale[t->first + j]);
-        for (int i = 0; i < d; i++) b->values[j * d + i] = scale * (float)mean[i];
-    }
+    hs_unpack_rows(kv->leaf_v + (size_t)t->first * (size_t)d, kv->leaf_v_scale + t->first, t->n, d, b->values);
+    memset(b->values + t->n * d, 0, (size_t)((HS_TILE - t->n) * d) * sizeof(float));
     hs_gemm_f32(mass, HS_TILE, NULL, b->values, d, b->out + (size_t)r->first * (size_t)d, d, NULL, r->n, d, HS_TILE);
 }
 

@@ -16,21 +16,26 @@
 #include <stdint.h>
 
 /*
- * Quantised activations of n_tokens rows, block-major: block b of token t is element b * n_tokens + t. Each group of four
- * integers is stored in the order 0, 2, 1, 3, to meet the even and odd bytes of a weight vector.
+ * Quantised activations of n_tokens rows, block by block. A lone token has its own layout; otherwise tokens go in fours, the
+ * lanes of a vector, so that a weight is broadcast once for all tokens and an activation never. The last four may be filled
+ * up with tokens that nobody reads.
  */
 typedef struct {
-    float scale;       /* times 2^112: the factor that f16 scales lack after their bits were moved into an f32 */
-    float sum;         /* sum of q over the block */
-    float sum_half[2]; /* over its first and second 16 */
-} hs_act_meta;
-
-typedef struct {
-    int16_t *q;        /* [n_blocks][n_tokens][HS_BLOCK] */
-    int8_t *split;     /* [n_blocks][n_tokens][2][HS_BLOCK] q = 256 * first + second, in column order: for 8-bit dot products */
-    hs_act_meta *meta; /* [n_blocks][n_tokens] */
+    int16_t *q;     /* [n_blocks][n_tokens][HS_BLOCK], each four integers in the order 0, 2, 1, 3, to meet even and odd bytes */
+    int8_t *split;  /* [n_blocks][groups][2][HS_BLOCK / 4][lanes][4] q = 256 * first + second: for 8-bit dot products */
+    float *numbers; /* [n_blocks][groups][HS_ACT_NUMBERS][lanes] */
     int n_blocks, n_tokens;
+    int lanes, groups; /* 1 or 4 tokens in a group; n_tokens / lanes of them, rounded up */
 } hs_act;
+
+/* Of a block of a token. */
+enum {
+    HS_ACT_SCALE,      /* times 2^112: the factor that f16 scales lack after their bits were moved into an f32 */
+    HS_ACT_SUM,        /* of q over the block */
+    HS_ACT_SUM_FIRST,  /* over its first 16 */
+    HS_ACT_SUM_SECOND, /* over its second 16 */
+    HS_ACT_NUMBERS
+};
 
 /* 127 * 256 + 127: both halves of q then fit int8, and their signs need no care. */
 enum { HS_ACT_MOST = 32639 };
@@ -44,6 +49,15 @@ void hs_act_bind(hs_act *a, void *buffer, int cols, int n_tokens);
 
 /* q of one activation, wherever the layout keeps it. */
 int hs_act_value(const hs_act *a, int block, int token, int k);
+
+/* Where a block of a token has its first number, and its first byte in `split`; from one number to the next it is `lanes`. */
+static inline float *hs_act_numbers(const hs_act *a, int block, int token) {
+    return a->numbers + ((size_t)block * (size_t)a->groups + (size_t)(token / a->lanes)) * (size_t)(HS_ACT_NUMBERS * a->lanes) + token % a->lanes;
+}
+
+static inline int8_t *hs_act_split(const hs_act *a, int block, int token) {
+    return a->split + ((size_t)block * (size_t)a->groups + (size_t)(token / a->lanes)) * (size_t)(2 * HS_BLOCK * a->lanes) + 4 * (token % a->lanes);
+}
 
 /* Quantises tokens first..first+n-1 of x [n_tokens][cols], rows x_stride floats apart. */
 void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_act *a);

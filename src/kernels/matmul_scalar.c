@@ -5,16 +5,25 @@
 
 #include <math.h>
 
+static int lanes_of(int n_tokens) {
+    return n_tokens == 1 ? 1 : 4;
+}
+
+static int groups_of(int n_tokens) {
+    return (n_tokens + lanes_of(n_tokens) - 1) / lanes_of(n_tokens);
+}
+
 size_t hs_act_bytes(int cols, int n_tokens) {
-    return (size_t)(cols / HS_BLOCK) * (size_t)n_tokens * (HS_BLOCK * sizeof(int16_t) + 2 * HS_BLOCK + sizeof(hs_act_meta));
+    size_t filled_up = (size_t)groups_of(n_tokens) * (size_t)lanes_of(n_tokens);
+    return (size_t)(cols / HS_BLOCK) * (filled_up * (HS_ACT_NUMBERS * sizeof(float) + 2 * HS_BLOCK) + (size_t)n_tokens * HS_BLOCK * sizeof(int16_t));
 }
 
 void hs_act_bind(hs_act *a, void *buffer, int cols, int n_tokens) {
-    a->n_blocks = cols / HS_BLOCK;
-    a->n_tokens = n_tokens;
-    a->meta = buffer;
-    a->q = (int16_t *)(void *)(a->meta + (size_t)a->n_blocks * (size_t)n_tokens);
-    a->split = (int8_t *)(a->q + (size_t)a->n_blocks * (size_t)n_tokens * HS_BLOCK);
+    *a = (hs_act){.n_blocks = cols / HS_BLOCK, .n_tokens = n_tokens, .lanes = lanes_of(n_tokens), .groups = groups_of(n_tokens)};
+    size_t blocks = (size_t)a->n_blocks * (size_t)a->groups * (size_t)a->lanes;
+    a->numbers = buffer;
+    a->split = (int8_t *)(a->numbers + blocks * HS_ACT_NUMBERS);
+    a->q = (int16_t *)(void *)(a->split + blocks * 2 * HS_BLOCK);
 }
 
 int hs_act_value(const hs_act *a, int block, int token, int k) {
@@ -25,7 +34,8 @@ void hs_act_quantize_scalar(const float *x, int x_stride, int first, int n, cons
     for (int b = 0; b < a->n_blocks; b++) {
         for (int t = first; t < first + n; t++) {
             const float *block = x + (size_t)t * (size_t)x_stride + (size_t)b * HS_BLOCK;
-            size_t at = (size_t)b * (size_t)a->n_tokens + (size_t)t;
+            int16_t *out = a->q + ((size_t)b * (size_t)a->n_tokens + (size_t)t) * HS_BLOCK;
+            int8_t *split = hs_act_split(a, b, t);
             float largest = 0;
             for (int k = 0; k < HS_BLOCK; k++) largest = fmaxf(largest, fabsf(block[k]));
             float inverse = largest > HS_ACT_LEAST ? HS_ACT_MOST / largest : 0;
@@ -33,12 +43,16 @@ void hs_act_quantize_scalar(const float *x, int x_stride, int first, int n, cons
             for (int k = 0; k < HS_BLOCK; k++) {
                 int q = (int)rintf(block[k] * inverse);
                 sums[k / 16] += q;
-                a->q[at * HS_BLOCK + (size_t)hs_even_odd_place(k)] = (int16_t)q;
-                int low = (int8_t)(q & 255);
-                a->split[at * 2 * HS_BLOCK + (size_t)k] = (int8_t)((q - low) / 256);
-                a->split[at * 2 * HS_BLOCK + HS_BLOCK + (size_t)k] = (int8_t)low;
+                out[hs_even_odd_place(k)] = (int16_t)q;
+                int low = (int8_t)(q & 255), at = k / 4 * 4 * a->lanes + k % 4;
+                split[at] = (int8_t)((q - low) / 256);
+                split[at + HS_BLOCK * a->lanes] = (int8_t)low;
             }
-            a->meta[at] = (hs_act_meta){largest / HS_ACT_MOST * 0x1p112f, (float)(sums[0] + sums[1]), {(float)sums[0], (float)sums[1]}};
+            float *numbers = hs_act_numbers(a, b, t);
+            numbers[HS_ACT_SCALE * a->lanes] = largest / HS_ACT_MOST * 0x1p112f;
+            numbers[HS_ACT_SUM * a->lanes] = (float)(sums[0] + sums[1]);
+            numbers[HS_ACT_SUM_FIRST * a->lanes] = (float)sums[0];
+            numbers[HS_ACT_SUM_SECOND * a->lanes] = (float)sums[1];
         }
     }
 }
@@ -56,7 +70,7 @@ void hs_matmul_tile_scalar(const hs_tensor *w, int group, const hs_act *x, float
                     float m, d = hs_tile_scale(w->pack, tile, r, k, &m);
                     block += ((double)d * hs_tile_value(w->pack, tile, r, k) + (double)m) * hs_act_value(x, b, t, k);
                 }
-                total += block * (double)(x->meta[(size_t)b * (size_t)x->n_tokens + (size_t)t].scale * 0x1p-112f);
+                total += block * (double)(*hs_act_numbers(x, b, t) * 0x1p-112f);
             }
             y[(size_t)t * (size_t)y_stride + (size_t)r] = (float)(total * (double)w->row_scale[group * 4 + r]);
         }

@@ -206,7 +206,7 @@ static void copy_by_records(input *in, hs_context *from) {
             for (int first = 0, n; first < source->count; first += n) {
                 int in_leaves = first >= source->sealed_from && first < source->sealed_to;
                 n = first < source->sealed_from ? hs_min(source->sealed_from, source->count) - first : in_leaves ? hs_kv_chunk(source, first)
-                                                                                                                : hs_min(HS_RECORD_UNSEALED, source->count - first);
+                                                                                                                 : hs_min(HS_RECORD_UNSEALED, source->count - first);
                 uint8_t *record = malloc(abi_record_bytes(config->head_dim, source->type, 0, in_leaves, n));
                 must(abi_record_write(source, in_leaves, first, n, record) == HS_OK);
                 must(abi_record_read(abi_context_kv(to, layer, head), in_leaves, first, n, 1, record) == HS_OK);

@@ -12,7 +12,6 @@ enum { ROWS = 6,
 
 static const int types[] = {HS_GGML_Q4_0, HS_GGML_Q4_1, HS_GGML_Q5_0, HS_GGML_Q5_1, HS_GGML_Q8_0, HS_GGML_Q4_K, HS_GGML_Q5_K, HS_GGML_Q6_K, HS_GGML_F32, HS_GGML_F16, HS_GGML_BF16};
 static float decoded[COLS], x[TOKENS * COLS];
-static _Alignas(HS_ALIGN) uint8_t quantized[COLS / HS_BLOCK * TOKENS * (HS_BLOCK * 4 + sizeof(hs_act_meta))];
 
 /* A repacked row has f16 scales under a factor per row: within 2^-10 of its largest number. */
 static void check_row(const hs_tensor *w, const uint8_t *stored, int row) {
@@ -46,6 +45,7 @@ static void multiply(input *in, const hs_tensor *w) {
     float y[TOKENS * 4], plain[TOKENS * 4];
     hs_act act;
     take_rows(in, x, TOKENS, w->cols);
+    void *quantized = malloc(hs_act_bytes(w->cols, TOKENS)); /* exactly */
     hs_act_bind(&act, quantized, w->cols, TOKENS);
     hs_act_quantize(x, w->cols, 0, TOKENS, &act);
     for (int row = 0; row < w->rows; row++) {
@@ -61,6 +61,7 @@ static void multiply(input *in, const hs_tensor *w) {
             if (largest < 1e9f && most < 1e37) must(fabs((double)y[t * 4 + row % 4] - (double)plain[t * 4 + row % 4]) <= most * 1e-5 + 1e-30);
         }
     }
+    free(quantized);
 }
 
 static void tensors(input *in) {

@@ -7,6 +7,8 @@
 #include "keys.h"
 #include "quant/ggml.h"
 
+#include <stdlib.h>
+
 enum { D = 16 };
 
 /* Exponents overflow where a logit is as large as its rounding, and values of length 0 make that 0 times infinity: it did not end. */
@@ -94,7 +96,7 @@ static void test_sizes(void) {
 static void test_tiny_activations(void) {
     float x[HS_BLOCK];
     hs_act a;
-    _Alignas(16) uint8_t buffer[HS_BLOCK * 4 + sizeof(hs_act_meta)];
+    void *buffer = malloc(hs_act_bytes(HS_BLOCK, 1));
     int zero = 1;
     for (int i = 0; i < HS_BLOCK; i++) x[i] = (float)(i - 9) * 1e-40f;
     hs_act_bind(&a, buffer, HS_BLOCK, 1);
@@ -103,6 +105,7 @@ static void test_tiny_activations(void) {
         for (int i = 0; i < HS_BLOCK; i++) zero &= hs_act_value(&a, 0, 0, i) == 0;
     }
     ok(zero, "denormal activations are zero");
+    free(buffer);
 }
 
 static const hs_config tiny = {.arch = HS_ARCH_LLAMA, .n_layers = 2, .dim = 32, .n_heads = 2, .n_kv_heads = 2, .head_dim = D, .ffn_dim = 32, .vocab = 4, .rms_eps = 1e-5f, .rope_theta = 10000, .rope_dim = D};
@@ -112,7 +115,7 @@ static hs_model *new_model(int slot, float wrong) {
     hs_model *m = abi_model_create(&tiny);
     for (int missing = abi_model_missing(m); missing >= 0; missing = abi_model_missing(m)) {
         int at = missing & 255, layer = missing >> 8, rows = at == HS_T_TOKEN_EMBD ? 4 : at == HS_T_OUTPUT_NORM || at == HS_T_ATTN_NORM || at == HS_T_FFN_NORM ? 1
-                                                                                                                                                                 : 32;
+                                                                                                                                                               : 32;
         float weights[32 * 32];
         for (int i = 0; i < rows * 32; i++) weights[i] = at == slot && layer == 1 ? wrong : random_unit();
         if (abi_tensor_create(m, at, layer, HS_GGML_F32, rows, 32) != HS_OK || abi_tensor_rows(m, at, layer, 0, rows, (const uint8_t *)weights) != HS_OK) return NULL;

@@ -5,6 +5,7 @@
 #include "quant/tensor.h"
 #include "self_test.h"
 #include "stored_weight.h"
+#include "base/hs.h"
 #include "tap.h"
 
 #include <math.h>
@@ -30,6 +31,37 @@ static void random_rows(int type, uint8_t *rows, int n_blocks) {
     }
 }
 
+/* Products with n tokens; the first may be quantised apart from the others. */
+static void test_products(const hs_tensor *w, const char *name, int n) {
+    float *x = malloc((size_t)(n * COLS) * sizeof(float)), *y = calloc((size_t)n * 8, sizeof(float)), *want = calloc((size_t)n * 8, sizeof(float));
+    for (int i = 0; i < n * COLS; i++) x[i] = random_normal() * (i % 97 == 0 ? 30 : 1);
+    hs_act a, b;
+    size_t bytes = hs_act_bytes(COLS, n);
+    void *buffer[2] = {calloc(bytes, 1), calloc(bytes, 1)};
+    hs_act_bind(&a, buffer[0], COLS, n);
+    hs_act_bind(&b, buffer[1], COLS, n);
+    hs_act_quantize(x, COLS, 0, (n + 1) / 2, &a);
+    hs_act_quantize(x, COLS, (n + 1) / 2, n / 2, &a);
+    hs_act_quantize_scalar(x, COLS, 0, n, &b);
+    ok(memcmp(buffer[0], buffer[1], bytes) == 0, "%s: activations of %d tokens equal the reference bit by bit", name, n);
+    double error = 0, largest = 0;
+    for (int group = 0; group < 2; group++) {
+        hs_matmul_tile(w, group, &a, y + 4 * group, 8);
+        hs_matmul_tile_scalar(w, group, &b, want + 4 * group, 8);
+    }
+    for (int i = 0; i < n * 8; i++) {
+        error = fmax(error, fabs((double)y[i] - (double)want[i]));
+        largest = fmax(largest, fabs((double)want[i]));
+    }
+    ok(error < 2e-5 * largest, "%s: product kernel with %d tokens, relative error %.1e", name, n, error / largest);
+    ok(y[7] == 0 && y[n * 8 - 1] == 0, "%s: the row beyond the last is zero", name);
+    free(x);
+    free(y);
+    free(want);
+    free(buffer[0]);
+    free(buffer[1]);
+}
+
 static void test_type(int t) {
     int type = types[t], row_bytes = (int)hs_ggml_row_bytes(type, COLS), per_block = hs_ggml_block_weights(type);
     uint8_t *rows = malloc((size_t)(ROWS * row_bytes));
@@ -48,29 +80,9 @@ static void test_type(int t) {
         }
     }
     ok(worst < 1e-3, "%s: repacked weights equal stored ones (%.1e of the row's largest)", names[t], worst);
-    float x[TOKENS * COLS], y[TOKENS * 8] = {0}, want[TOKENS * 8] = {0};
-    for (int i = 0; i < TOKENS * COLS; i++) x[i] = random_normal() * (i % 97 == 0 ? 30 : 1);
-    hs_act a, b;
-    void *buffer[2] = {malloc(hs_act_bytes(COLS, TOKENS)), malloc(hs_act_bytes(COLS, TOKENS))};
-    hs_act_bind(&a, buffer[0], COLS, TOKENS);
-    hs_act_bind(&b, buffer[1], COLS, TOKENS);
-    hs_act_quantize(x, COLS, 0, 2, &a);
-    hs_act_quantize(x, COLS, 2, TOKENS - 2, &a);
-    hs_act_quantize_scalar(x, COLS, 0, TOKENS, &b);
-    ok(memcmp(buffer[0], buffer[1], hs_act_bytes(COLS, TOKENS)) == 0, "%s: activations equal the reference bit by bit", names[t]);
-    double error = 0, largest = 0;
-    for (int group = 0; group < 2; group++) {
-        hs_matmul_tile(&w, group, &a, y + 4 * group, 8);
-        hs_matmul_tile_scalar(&w, group, &b, want + 4 * group, 8);
-    }
-    for (int i = 0; i < TOKENS * 8; i++) {
-        error = fmax(error, fabs((double)y[i] - (double)want[i]));
-        largest = fmax(largest, fabs((double)want[i]));
-    }
-    ok(error < 2e-5 * largest, "%s: product kernel, relative error %.1e", names[t], error / largest);
-    ok(y[7] == 0 && y[TOKENS * 8 - 1] == 0, "%s: the row beyond the last is zero", names[t]);
-    free(buffer[0]);
-    free(buffer[1]);
+    test_products(&w, names[t], TOKENS);
+    test_products(&w, names[t], HS_BATCH);
+    test_products(&w, names[t], 1);
     free(rows);
     hs_tensor_free(&w);
 }

@@ -6,7 +6,7 @@ import { bytesOf, damaged, offsetsOf } from './snapshot-bytes.js';
 
 /** Attention that looks into leaves, in contexts this short. */
 const FAST = { denseBelow: 0, denseAbove: 1, theta: 0.01 };
-const SNAPSHOT = '8b011dda';
+const SNAPSHOT = '55dca077';
 /** @param {number} n @param {number} [seed] */
 const ids = (n, seed = 0) => Array.from({ length: n }, (_, i) => 3 + ((i * 7919 + seed * 104_729 + ((i * i) % 89)) % 280));
 

@@ -168,7 +168,7 @@ static double quantize_error(void) {
     double off = 0, length = 0;
     for (int t = 0; t < ROWS; t++) {
         for (int i = 0; i < width; i++) {
-            double scale = (double)rows.quantized.meta[(size_t)(i / HS_BLOCK) * ROWS + (size_t)t].scale * 0x1p-112;
+            double scale = (double)*hs_act_numbers(&rows.quantized, i / HS_BLOCK, t) * 0x1p-112;
             double value = (double)x[t * width + i], got = scale * hs_act_value(&rows.quantized, i / HS_BLOCK, t, i % HS_BLOCK);
             off += (got - value) * (got - value);
             length += value * value;
