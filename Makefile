@@ -13,8 +13,10 @@ CLI := $(NODE) web/cli.js
 # Of `make bench`: `make bench BENCHES=decode RUNTIME=bun`
 BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
+# Of `make fuzz`
+SECONDS := 60
 
-.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native certify test-node test-browser test-package test-runtimes table edge bench bench-builds lint fmt clean help
+.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench bench-builds lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -75,8 +77,17 @@ edge: wasm tools-npm tools-runtimes ## the example edge worker in workerd, on ht
 
 test: test-native test-node test-browser test-package test-runtimes ## every test
 
-test-native: tools-native ## C kernels against their references, with sanitizers
+test-native: tools-native ## C kernels against their references, with sanitizers, and a short run of the fuzz targets
 	sh tests/native/run.sh
+	sh tests/fuzz/run.sh short
+
+fuzz: fuzz-native ## random and hostile inputs for SECONDS=60 a target; what was found lies in build/fuzz/findings
+
+fuzz-native: tools-native
+	sh tests/fuzz/run.sh $(SECONDS)
+
+valgrind: tools-valgrind ## the C tests under valgrind, without sanitizers (takes minutes)
+	HS_QUERIES=200 HS_WORK=build/valgrind HS_FORMS=simd HS_FLAGS="-O1" HS_RUN="valgrind -q --error-exitcode=1 --leak-check=full --errors-for-leak-kinds=definite" sh tests/native/run.sh
 
 certify: tools-native ## a million certified queries, half with each form of the kernels: each bound against the true error (takes minutes)
 	HS_QUERIES=500000 HS_FLAGS="-O2 -march=native" sh tests/native/run.sh strengths

@@ -174,7 +174,8 @@ int32_t abi_watch(hs_context *c, int32_t layer, int32_t kv_head, int32_t room) {
 /* Of one KV head that is watched: i32 positions, f32 shares [room][group], i32 room, i32 keys reported (also beyond the room). */
 EXPORT(hs_watched)
 const hs_reported *abi_watched(const hs_context *c, int32_t layer, int32_t kv_head) {
-    return &c->heads[layer * c->model->config.n_kv_heads + kv_head].reported;
+    const hs_head *head = hs_context_head(c, layer, kv_head);
+    return head ? &head->reported : NULL;
 }
 
 /* f32[n_layers][n_heads * head_dim] of the last decode step, or 0 when nothing is watched. */

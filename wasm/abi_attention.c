@@ -27,11 +27,13 @@ void abi_rows_from_i8(const int8_t *from, const float *scales, int32_t vectors, 
     }
 }
 
-/* Bytes that one key takes in a long cache, with its value unless keys_only; the shape is in range. */
+/* Bytes that one key takes in a long cache, with its value unless keys_only; negative when the shape is out of range. */
 EXPORT(hs_bytes_per_key)
 double abi_bytes_per_key(int32_t head_dim, int32_t type, int32_t max_chunk, int32_t keys_only) {
     enum { MANY = 1 << 16 };
     hs_kv_shape shape = {.head_dim = head_dim, .type = type, .keys_only = keys_only, .max_chunk = max_chunk};
+    int status = hs_kv_shape_check(&shape);
+    if (status != HS_OK) return status;
     return (double)(hs_kv_bytes(&shape, 2 * MANY, 0) - hs_kv_bytes(&shape, MANY, 0)) / MANY;
 }
 
@@ -201,9 +203,15 @@ int32_t abi_cache_remove(cache *c, int32_t from, int32_t to) {
     return status;
 }
 
+static int check_head(const cache *c, int head) {
+    return head >= 0 && head < c->heads ? HS_OK : hs_error_set(HS_ERR_ARGUMENT, "KV head", head, c->heads - 1);
+}
+
 /* The stored key (which 0) or value (which 1) of a position. */
 EXPORT(hs_cache_row)
 int32_t abi_cache_row(const cache *c, int32_t head, int32_t position, int32_t which, float *out) {
+    int status = check_head(c, head);
+    if (status != HS_OK) return status;
     const hs_kv *kv = &c->head[head].kv;
     int i = hs_kv_find(kv, position);
     if (i < 0 || !hs_kv_is_live(kv, i)) return hs_error_set(HS_ERR_ARGUMENT, "no key is held at position", position, hs_kv_length(kv));
@@ -214,7 +222,7 @@ int32_t abi_cache_row(const cache *c, int32_t head, int32_t position, int32_t wh
 /* For abi_record.c: the cache of one head, room for n more keys in each, and what all of them hold then. */
 EXPORT(hs_cache_kv)
 hs_kv *abi_cache_kv(cache *c, int32_t head) {
-    return &c->head[head].kv;
+    return check_head(c, head) == HS_OK ? &c->head[head].kv : NULL;
 }
 
 EXPORT(hs_cache_reserve)
@@ -253,10 +261,12 @@ void abi_attend_stats_reset(void) {
     memset(&attend_stats, 0, sizeof attend_stats);
 }
 
-static int prepare(cache *c, int n, int group, const hs_attention_params *p) {
+/* n queries of `heads` KV heads. */
+static int prepare(cache *c, const float *q, int n, int group, int heads, const hs_attention_params *p) {
     if (n < 1 || n > HS_BATCH) return hs_error_set(HS_ERR_ARGUMENT, "queries in one call", n, HS_BATCH);
     if (group < 1 || group > HS_MAX_GROUP) return hs_error_set(HS_ERR_ARGUMENT, "query heads per KV head", group, HS_MAX_GROUP);
     int status = hs_attention_check(p);
+    if (status == HS_OK) status = hs_attention_check_queries(q, n * heads * group * c->head_dim, p->scale);
     size_t bytes = hs_attention_scratch_bytes(c->head_dim, group, c->head[0].kv.capacity, n);
     if (status != HS_OK || bytes <= c->scratch_bytes) return status;
     void *scratch = hs_mem_alloc(bytes);
@@ -270,8 +280,9 @@ static int prepare(cache *c, int n, int group, const hs_attention_params *p) {
 /* q, out: [n][heads][group][head_dim], n in 1..HS_BATCH. */
 EXPORT(hs_attend)
 int32_t abi_attend(cache *c, const float *q, int32_t n, int32_t group, const hs_attention_params *p, float *out) {
-    int status = prepare(c, n, group, p), each = group * c->head_dim, stride = c->heads * each;
+    int status = prepare(c, q, n, group, c->heads, p);
     if (status != HS_OK) return status;
+    int each = group * c->head_dim, stride = c->heads * each;
     for (int h = 0; h < c->heads; h++) {
         const hs_kv *kv = &c->head[h].kv;
         if (n == 1)
@@ -288,7 +299,9 @@ int32_t abi_attend(cache *c, const float *q, int32_t n, int32_t group, const hs_
  */
 EXPORT(hs_attend_reported)
 int32_t abi_attend_reported(cache *c, int32_t head, const float *q, int32_t group, const hs_attention_params *p, float *out, int32_t *positions, float *shares, int32_t room) {
-    int status = prepare(c, 1, group, p);
+    int status = check_head(c, head);
+    if (status == HS_OK && room < 0) status = hs_error_set(HS_ERR_ARGUMENT, "room for keys", room, HS_GROWING_LIMIT);
+    if (status == HS_OK) status = prepare(c, q, 1, group, 1, p);
     if (status != HS_OK) return status;
     hs_attention_stats before = attend_stats;
     hs_reported reported = {.positions = positions, .shares = shares, .room = room};

@@ -6,6 +6,7 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/hs.h"
+#include "kv/growing.h"
 #include "kv/record.h"
 #include "model/context.h"
 
@@ -17,7 +18,7 @@ void abi_checksum(const void *data, uint32_t bytes, uint64_t *out) {
 
 EXPORT(hs_context_kv)
 hs_kv *abi_context_kv(const hs_context *c, int32_t layer, int32_t kv_head) {
-    return &c->kv[layer * c->model->config.n_kv_heads + kv_head];
+    return hs_context_cache(c, layer, kv_head);
 }
 
 EXPORT(hs_context_lay_out)
@@ -49,15 +50,24 @@ float abi_kv_value_norm(const hs_kv *kv) {
     return kv->v_norm;
 }
 
+/* 0 to HS_RADIUS_MOST. */
 EXPORT(hs_kv_value_norm_set)
-void abi_kv_value_norm_set(hs_kv *kv, float norm) {
+int32_t abi_kv_value_norm_set(hs_kv *kv, float norm) {
+    if (!(norm >= 0 && norm <= HS_RADIUS_MOST)) return hs_error_set(HS_ERR_ARGUMENT, "length of values", (double)norm, (double)HS_RADIUS_MOST);
     kv->v_norm = norm;
+    return HS_OK;
 }
 
-/* Of a cache of this shape; the shape is in range. */
+/* Of a cache of this shape; 0 when there is no such record. */
 EXPORT(hs_record_bytes)
 uint32_t abi_record_bytes(int32_t head_dim, int32_t type, int32_t keys_only, int32_t sealed, int32_t keys) {
     const hs_kv kv = {.head_dim = head_dim, .type = type, .keys_only = keys_only};
+    const int most = sealed ? HS_CHUNK_MAX : HS_RECORD_UNSEALED;
+    if (hs_kv_shape_check(&(hs_kv_shape){head_dim, type, keys_only, HS_CHUNK}) != HS_OK) return 0;
+    if (keys < 1 || keys > most) {
+        hs_error_set(HS_ERR_ARGUMENT, "keys of a record", keys, most);
+        return 0;
+    }
     return (uint32_t)hs_record_bytes(&kv, sealed, keys);
 }
 

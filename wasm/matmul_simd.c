@@ -259,7 +259,7 @@ void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_ac
             largest = wasm_f32x4_pmax(largest, wasm_i32x4_shuffle(largest, largest, 2, 3, 0, 1));
             largest = wasm_f32x4_pmax(largest, wasm_i32x4_shuffle(largest, largest, 1, 0, 3, 2));
             float peak = wasm_f32x4_extract_lane(largest, 0);
-            v128_t inverse = wasm_f32x4_splat(peak > 0 ? HS_ACT_MOST / peak : 0);
+            v128_t inverse = wasm_f32x4_splat(peak > HS_ACT_LEAST ? HS_ACT_MOST / peak : 0);
             v128_t wide[4];
             for (int v = 0; v < 4; v++) {
                 v128_t low = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(wasm_f32x4_mul(in[2 * v], inverse)));

@@ -12,14 +12,18 @@ define need
 	fi
 endef
 
-.PHONY: tools-wasm tools-native tools-browser tools-npm tools-bench tools-package tools-runtimes
+.PHONY: tools-wasm tools-native tools-valgrind tools-browser tools-npm tools-bench tools-package tools-runtimes
 
 tools-wasm: tools-npm
 	$(call need,emcc clang-22 wasm-ld-22,emscripten clang-22 lld-22 llvm-22)
 
 # The sanitizers' runtime and SIMDe are libraries: their files are what shows that they are there.
 tools-native:
-	$(call need,clang-19 clang-format-19 cppcheck /usr/include/simde/wasm/simd128.h /usr/lib/llvm-19/lib/clang/19/lib/*/libclang_rt.asan*.a,clang-19 libclang-rt-19-dev clang-format-19 cppcheck libsimde-dev)
+	$(call need,clang-19 clang-format-19 cppcheck /usr/include/simde/wasm/simd128.h /usr/lib/llvm-19/lib/clang/19/lib/*/libclang_rt.asan*.a /usr/lib/llvm-19/lib/clang/19/lib/*/libclang_rt.fuzzer-*.a,clang-19 libclang-rt-19-dev clang-format-19 cppcheck libsimde-dev)
+
+# It reads the symbols of the C library to know its functions.
+tools-valgrind: tools-native
+	$(call need,valgrind /usr/lib/debug/.build-id,valgrind libc6-dbg)
 
 tools-browser:
 	$(call need,chromium firefox-esr,chromium firefox-esr)

@@ -80,6 +80,9 @@ enum { HS_DENSE_BELOW = 2048,
 /* HS_OK, or HS_ERR_ARGUMENT with the field, its value and its limit as error text. */
 int hs_attention_check(const hs_attention_params *p);
 
+/* HS_ERR_ARGUMENT when one of n coordinates of queries, or its product with the scale, is NaN or beyond HS_COORDINATE_LIMIT (kv/growing.h). */
+int hs_attention_check_queries(const float *q, int n, float scale);
+
 /*
  * Sums over calls unless said. Dense and fast count a key once per KV head, as the queries of a group share the work; relu,
  * certified and exact take queries one by one and count it for each. All f64, in this order across the ABI.

@@ -61,10 +61,8 @@ static void load_tile(const hs_piece *piece, int first, const hs_block *b) {
 static hs_view view_of_query(const hs_attention_params *p, int length, int i, int n) {
     hs_attention_params own = *p;
     own.end = hs_view_of(p, length).end;
-    if (p->causal) own.end = hs_max(0, own.end - (n - 1 - i));
-    hs_view view = hs_view_of(&own, length);
-    if (own.end == 0) view.end = 0;
-    return view;
+    if (p->causal) own.end -= n - 1 - i;
+    return own.end > 0 ? hs_view_of(&own, length) : (hs_view){0};
 }
 
 /* Positions of a tile's keys; INT_MAX where no query sees one. */

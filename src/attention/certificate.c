@@ -163,7 +163,7 @@ double hs_rounding_error(const hs_intervals *t, const hs_known_mass *m, double f
         if (t->copy[i] > 0) moved += (double)t->copy[i] * expm1(2 * (double)t->radius[i]);
     }
     double sums = (1024 + t->slots / 128) * 0x1p-24 + fabs((double)m->peak) * 0x1p-22;
-    return farthest * (moved / m->refined + sums);
+    return farthest * fmin(2, moved / m->refined + sums); /* the true output is no farther: not even where `moved` is infinite */
 }
 
 double hs_evaluate_chosen(hs_intervals *t, const hs_known_mass *m, hs_softmax *s, int g) {

@@ -102,11 +102,14 @@ static double evaluate_to_eps(hs_intervals *t, const float *q, hs_softmax *s, in
         hs_known_mass m = refine_to_share(t, SCREENED_PART * share);
         choose_down_to(t, &m, (1 - SCREENED_PART) * share * (m.refined + m.lower));
         choose_unsealed(t);
-        if (sharp) hs_sharpen_chosen(t, q);
+        if (sharp) {
+            hs_sharpen_chosen(t, q);
+            m = hs_mass_of(t); /* the peak may have moved by more than exp() can make good */
+        }
         double bound = hs_evaluate_chosen(t, &m, s, g), length = hs_length_of(s->out + g * t->kv->head_dim, t->kv->head_dim) / (double)s->mass[g];
         double allowed = eps * (t->p->eps_of == HS_EPS_OF_OUTPUT ? length : (double)t->kv->v_norm);
         if (bound <= allowed) return bound;
-        if (hs_rounding_error(t, &m, (double)t->kv->v_norm + length) > 0.25 * allowed) {
+        if (!(hs_rounding_error(t, &m, (double)t->kv->v_norm + length) <= 0.25 * allowed)) {
             if (sharp) return hs_evaluate_in_f64(t, q, s, g);
             sharp = 1;
         } else {

@@ -129,8 +129,31 @@ static void attend_chosen(const hs_kv *kv, const hs_queries *q, const hs_view *v
     stats->keys_screened += (double)t->opened * HS_LEAF;
 }
 
+/* Logits in the hundreds may lie so far below their 4-bit estimates that no weight is left of a query. */
+static int has_lost(const hs_softmax *s, int group) {
+    int lost = 0;
+    for (int g = 0; g < group; g++) lost |= !(s->mass[g] > 0);
+    return lost;
+}
+
+/* Everything exactly, from the start: `before` and `noted` are what stats and reported keys were. */
+static void attend_anew(const hs_kv *kv, const hs_queries *q, const hs_view *view, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, const hs_attention_stats *before, int noted) {
+    int seen = hs_count_visible(kv, view);
+    *stats = *before;
+    if (s->reported) s->reported->n = noted;
+    hs_softmax_begin(s, s->out, q->group, q->head_dim, s->reported);
+    hs_attend_dense(kv, q, view, p, s);
+    stats->keys_visible += seen;
+    stats->keys_exact += seen;
+    stats->mass_exact += q->group;
+    stats->dense += q->group;
+    hs_softmax_finish(s, q->group, q->head_dim);
+}
+
 void hs_attend_fast(const hs_kv *kv, const hs_queries *q, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, void *scratch) {
     hs_view view = hs_view_of(p, hs_kv_length(kv));
+    const hs_attention_stats before = *stats;
+    const int noted = s->reported ? s->reported->n : 0;
     int exact, leaves = attend_rest(kv, q, &view, p, s, &exact);
     stats->keys_visible += exact + leaves * HS_LEAF;
     stats->keys_exact += exact;
@@ -157,6 +180,10 @@ void hs_attend_fast(const hs_kv *kv, const hs_queries *q, const hs_attention_par
         return;
     }
     attend_chosen(kv, q, &view, p, s, t, stats);
+    if (has_lost(s, q->group)) {
+        attend_anew(kv, q, &view, p, s, stats, &before, noted);
+        return;
+    }
     finish(kv, p, t, q->group, s, stats);
     HS_LAP(HS_PHASE_FAR);
 }

@@ -4,6 +4,7 @@
 #include "hsr/rank.h"
 #include "kernels/vector.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ hs_leaves hs_next_leaves(const hs_leaves *l, const hs_view *view, const hs_fast 
 
 void hs_estimate_leaves(float *mass, float *deviation, int n, const hs_attention_params *p) {
     for (int j = 0; j < n; j++) {
-        deviation[j] = sqrtf(deviation[j]);
+        deviation[j] = sqrtf(fminf(deviation[j], FLT_MAX)); /* coordinates of 1e15 give a variance beyond that */
         mass[j] += hs_leaf_spread(deviation[j], p->far_field);
     }
     if (p->softcap > 0) hs_softcap(mass, (n + 3) & ~3, p->softcap);

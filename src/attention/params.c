@@ -2,6 +2,7 @@
 #include "attention/attention.h"
 #include "base/error.h"
 #include "base/hs.h"
+#include "kv/growing.h"
 
 #include <math.h>
 
@@ -44,6 +45,14 @@ int hs_attention_check(const hs_attention_params *p) {
     if (p->eps > 0 && p->eps < HS_EPS_LEAST) return hs_error_set(HS_ERR_ARGUMENT, "attention eps", (double)p->eps, (double)HS_EPS_LEAST);
     int given = (p->r > 0) + (p->top_p > 0) + (p->eps > 0) + (p->theta > 0);
     if (given > 1) return hs_error_set(HS_ERR_ARGUMENT, "of attention r, topP, eps and theta the number given", given, 1);
+    return HS_OK;
+}
+
+int hs_attention_check_queries(const float *q, int n, float scale) {
+    float factor = fmaxf(1, fabsf(scale));
+    for (int i = 0; i < n; i++) {
+        if (!(fabsf(q[i]) * factor <= HS_COORDINATE_LIMIT)) return hs_error_set(HS_ERR_ARGUMENT, "coordinate of a query, and times the scale", (double)(q[i] * factor), (double)HS_COORDINATE_LIMIT);
+    }
     return HS_OK;
 }
 

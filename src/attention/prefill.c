@@ -62,8 +62,10 @@ static void lay_out(leaf_rows *r, char *base, int rows, int tiles) {
 
 size_t hs_block_leaves_scratch_bytes(int head_dim, int rows, int capacity) {
     /* Chunks have at least HS_CHUNK keys, so a run does, and so many tiles at the most. */
-    size_t leaves = (size_t)(capacity / HS_CHUNK + 1) * HS_TILE, floats = (size_t)rows * leaves, most = leaves > LEAF_FLOATS ? leaves : LEAF_FLOATS;
-    return 2 * hs_align_up((floats < most ? floats : most) * sizeof(float)) + hs_align_up((size_t)rows * (size_t)head_dim * sizeof(float));
+    size_t leaves = (size_t)(capacity / HS_CHUNK + 1) * HS_TILE, most = leaves > LEAF_FLOATS ? leaves : LEAF_FLOATS;
+    /* By division: on a 32-bit machine rows times leaves may not fit a size_t. */
+    size_t floats = (size_t)rows < most / leaves ? (size_t)rows * leaves : most;
+    return 2 * hs_align_up(floats * sizeof(float)) + hs_align_up((size_t)rows * (size_t)head_dim * sizeof(float));
 }
 
 /* keys [head_dim][HS_TILE] = transposed rows of the tile, zeros beyond its end. */

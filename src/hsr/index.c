@@ -112,6 +112,7 @@ int hs_index_positions(hs_index *index, int from, int *positions, int room) {
     const hs_kv *kv = &index->cache.kv;
     int *own = index->room, found = 0;
     if (room < 0) return hs_error_set(HS_ERR_ARGUMENT, "room for positions", room, HS_GROWING_LIMIT);
+    from = hs_max(from, 0);
     for (int first = 0, n; first < kv->count; first += n) {
         int start = hs_kv_start(kv, first);
         n = first < kv->sealed_from || first >= kv->sealed_to ? hs_min(HS_LEAF, kv->count - first) : hs_kv_chunk(kv, first);

@@ -40,6 +40,9 @@ enum {
 /* 127 * 256 + 127: both halves of q then fit int8, and their signs need no care. */
 enum { HS_ACT_MOST = 32639 };
 
+/* Blocks of no larger activation are zero: 1 / scale would leave the floats. */
+#define HS_ACT_LEAST 1e-30f
+
 /* Bytes for n_tokens rows of cols columns; hs_act_bind() lays an hs_act over such a buffer. cols is a multiple of 32. */
 size_t hs_act_bytes(int cols, int n_tokens);
 void hs_act_bind(hs_act *a, void *buffer, int cols, int n_tokens);

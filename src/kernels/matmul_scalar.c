@@ -38,7 +38,7 @@ void hs_act_quantize_scalar(const float *x, int x_stride, int first, int n, cons
             int8_t *split = hs_act_split(a, b, t);
             float largest = 0;
             for (int k = 0; k < HS_BLOCK; k++) largest = fmaxf(largest, fabsf(block[k]));
-            float inverse = largest > 0 ? HS_ACT_MOST / largest : 0;
+            float inverse = largest > HS_ACT_LEAST ? HS_ACT_MOST / largest : 0;
             int sums[2] = {0, 0};
             for (int k = 0; k < HS_BLOCK; k++) {
                 int q = (int)rintf(block[k] * inverse);

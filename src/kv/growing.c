@@ -19,11 +19,17 @@ static int is_chunk_size(int max_chunk) {
     return size == max_chunk;
 }
 
-int hs_growing_init(hs_growing *c, const hs_kv_shape *shape) {
+int hs_kv_shape_check(const hs_kv_shape *shape) {
     int d = shape->head_dim;
     if (d < HS_MIN_HEAD_DIM || d > HS_MAX_HEAD_DIM || d % 8 != 0) return hs_error_set(HS_ERR_ARGUMENT, "head_dim, a multiple of 8 from 16 on", d, HS_MAX_HEAD_DIM);
     if (shape->type != HS_KV_Q8 && shape->type != HS_KV_F32) return hs_error_set(HS_ERR_ARGUMENT, "type of keys", shape->type, HS_KV_F32);
     if (!is_chunk_size(shape->max_chunk)) return hs_error_set(HS_ERR_ARGUMENT, "max_chunk, 128 times a power of 8", shape->max_chunk, HS_CHUNK_MAX);
+    return HS_OK;
+}
+
+int hs_growing_init(hs_growing *c, const hs_kv_shape *shape) {
+    int status = hs_kv_shape_check(shape);
+    if (status != HS_OK) return status;
     *c = (hs_growing){0};
     hs_kv_init(&c->kv, NULL, shape, 0, NULL);
     return HS_OK;

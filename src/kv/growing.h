@@ -16,7 +16,10 @@ typedef struct {
     int seal_chunk;
 } hs_growing;
 
-/* Creates an empty cache. HS_ERR_ARGUMENT when the shape is out of range (kv/kv.h). */
+/* HS_ERR_ARGUMENT when the shape is out of range (kv/kv.h). */
+int hs_kv_shape_check(const hs_kv_shape *shape);
+
+/* Creates an empty cache. HS_ERR_ARGUMENT as above. */
 int hs_growing_init(hs_growing *c, const hs_kv_shape *shape);
 void hs_growing_free(hs_growing *c);
 

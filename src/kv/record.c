@@ -16,7 +16,6 @@ enum { BF16_ONE = 127 << 7,
        SCALE_MOST = BF16_ONE + (48 << 7),
        SQUARE_MOST = BF16_ONE + (104 << 7),
        UNITS_MOST = BF16_ONE + (12 << 7) };
-static const float RADIUS_MOST = 0x1p60f;
 
 static int runs_of(int keys) {
     return (keys + HS_LEAF - 1) / HS_LEAF;
@@ -150,7 +149,7 @@ static int check_part(const hs_kv *kv, int f, int keys, int whole, const uint8_t
     case HS_FIELD_LEAF_CODES: return check_codes((const int8_t *)part, bytes, -127);
     case HS_FIELD_LEAF_SPREADS: return check_codes((const int8_t *)part, bytes, 0);
     case HS_FIELD_ROWS: return check_f32(floats, bytes / 4, -HS_COORDINATE_LIMIT, HS_COORDINATE_LIMIT);
-    case HS_FIELD_LEAF_RADII: return check_f32(floats, bytes / 4, 0, RADIUS_MOST);
+    case HS_FIELD_LEAF_RADII: return check_f32(floats, bytes / 4, 0, HS_RADIUS_MOST);
     case HS_FIELD_SCALES:
     case HS_FIELD_LEAF_SCALES: return check_bf16(words, bytes / 2, SCALE_MOST);
     case HS_FIELD_LEAF_SQUARES: return check_bf16(words, bytes / 2, SQUARE_MOST);

@@ -18,6 +18,9 @@
 
 enum { HS_RECORD_UNSEALED = 1024 }; /* unsealed keys in one record */
 
+/* No length or distance of keys or values in a cache is more (HS_COORDINATE_LIMIT). */
+#define HS_RADIUS_MOST 0x1p60f
+
 typedef struct {
     int sealed; /* a chunk */
     int first;  /* own index */

@@ -3,6 +3,9 @@
 #include "base/error.h"
 #include "base/hs.h"
 
+/* Far above what any model has, and no product with a coordinate overflows. */
+#define NUMBER_MOST 1e15f
+
 static int check(const char *what, int value, int low, int high) {
     if (value < low) return hs_error_set(HS_ERR_ARGUMENT, what, value, low);
     if (value > high) return hs_error_set(HS_ERR_ARGUMENT, what, value, high);
@@ -39,6 +42,26 @@ int hs_config_check(const hs_config *c) {
     if (c->dim % 32 != 0) return hs_error_set(HS_ERR_ARGUMENT, "embedding length not a multiple of 32", c->dim, 32);
     if (c->ffn_dim % 32 != 0) return hs_error_set(HS_ERR_ARGUMENT, "feed-forward length not a multiple of 32", c->ffn_dim, 32);
     if (c->n_heads * c->head_dim % 32 != 0) return hs_error_set(HS_ERR_ARGUMENT, "query length not a multiple of 32", c->n_heads * c->head_dim, 32);
+    const struct {
+        const char *what;
+        float value, low;
+    } numbers[] = {
+        {"norm epsilon", c->rms_eps, 0},
+        {"rope theta", c->rope_theta, 0},
+        {"rope scaling factor", c->rope_factor, -NUMBER_MOST},
+        {"YaRN extrapolation", c->yarn_ext_factor, -NUMBER_MOST},
+        {"YaRN magnitude", c->yarn_attn_factor, -NUMBER_MOST},
+        {"YaRN beta fast", c->yarn_beta_fast, -NUMBER_MOST},
+        {"YaRN beta slow", c->yarn_beta_slow, -NUMBER_MOST},
+        {"local rope theta", c->rope_theta_local, 0},
+        {"attention scale", c->attn_scale, 0},
+        {"embedding scale", c->embed_scale, 0},
+        {"attention softcap", c->attn_softcap, 0},
+        {"logit softcap", c->final_softcap, 0},
+    };
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (!(numbers[i].value >= numbers[i].low && numbers[i].value <= NUMBER_MOST)) return hs_error_set(HS_ERR_ARGUMENT, numbers[i].what, (double)numbers[i].value, (double)NUMBER_MOST);
+    }
     if (!(c->rms_eps > 0)) return hs_error_set(HS_ERR_ARGUMENT, "norm epsilon", (double)c->rms_eps, 0);
     if (!(c->rope_theta > 0)) return hs_error_set(HS_ERR_ARGUMENT, "rope theta", (double)c->rope_theta, 0);
     if (c->rope_scaling != HS_ROPE_SCALE_NONE && !(c->rope_factor > 0)) return hs_error_set(HS_ERR_ARGUMENT, "rope scaling factor", (double)c->rope_factor, 0);

@@ -36,8 +36,17 @@ static layout context_layout(const hs_model *m, int capacity, int kv_type, const
     return l;
 }
 
+static int check_size(int capacity, int kv_type, const hs_context *parent) {
+    int most = HS_MAX_CAPACITY - (parent ? parent->length : 0);
+    if (capacity < 1 || capacity > most) return hs_error_set(HS_ERR_ARGUMENT, "context capacity in tokens", capacity, most);
+    if (kv_type != HS_KV_Q8 && kv_type != HS_KV_F32) return hs_error_set(HS_ERR_ARGUMENT, "KV cache type", kv_type, HS_KV_F32);
+    return HS_OK;
+}
+
 double hs_context_size(const hs_model *m, int capacity, int kv_type, const hs_context *parent) {
     const hs_config *c = &m->config;
+    int status = check_size(capacity, kv_type, parent);
+    if (status != HS_OK) return status;
     layout l = context_layout(m, capacity, kv_type, parent);
     /* In double: on a 32-bit machine the product may not fit a size_t. */
     return (double)(l.total - l.slab) + (double)l.slab_each * c->n_layers * c->n_kv_heads;
@@ -48,15 +57,12 @@ hs_context *hs_context_new(hs_model *m, int capacity, int kv_type, hs_context *p
         hs_error_text(HS_ERR_STATE, "the model's weights are not complete");
         return NULL;
     }
+    if (check_size(capacity, kv_type, parent) != HS_OK) return NULL;
+    if (parent && (parent->model != m || parent->kv->type != kv_type)) {
+        hs_error_text(HS_ERR_ARGUMENT, "a context continues one of the same model and KV cache type");
+        return NULL;
+    }
     int shared = parent ? parent->length : 0;
-    if (capacity < 1 || capacity > HS_MAX_CAPACITY - shared) {
-        hs_error_set(HS_ERR_ARGUMENT, "context capacity in tokens", capacity, HS_MAX_CAPACITY - shared);
-        return NULL;
-    }
-    if (kv_type != HS_KV_Q8 && kv_type != HS_KV_F32) {
-        hs_error_set(HS_ERR_ARGUMENT, "KV cache type", kv_type, HS_KV_F32);
-        return NULL;
-    }
     double size = hs_context_size(m, capacity, kv_type, parent);
     uint8_t *block = size < 4294967295.0 ? hs_mem_alloc((size_t)size) : NULL;
     if (!block) {
@@ -95,11 +101,21 @@ int hs_context_delete(hs_context *c) {
     return HS_OK;
 }
 
+int hs_context_check_level(const hs_context *c) {
+    int caches = c->model->config.n_layers * c->model->config.n_kv_heads;
+    for (int i = 0; i < caches; i++) {
+        if (hs_kv_length(&c->kv[i]) != c->length) return hs_error_set(HS_ERR_STATE, "tokens that a layer holds", hs_kv_length(&c->kv[i]), c->length);
+    }
+    return HS_OK;
+}
+
 int hs_context_cut(hs_context *c, int n) {
     if (c->children > 0) return hs_error_set(HS_ERR_STATE, "context is the prefix of live contexts", c->children, 0);
     if (n < 0 || n > c->length) return hs_error_set(HS_ERR_ARGUMENT, "tokens to keep", n, c->length);
     int caches = c->model->config.n_layers * c->model->config.n_kv_heads, least = c->parent ? c->parent->length : 0;
     if (n < least) return hs_error_set(HS_ERR_STATE, "cannot cut into the prefix: tokens to keep", n, least);
+    int status = hs_context_check_level(c);
+    if (status != HS_OK) return status;
     for (int i = 0; i < caches; i++) hs_kv_truncate(&c->kv[i], n, c->scratch);
     c->length = n;
     return HS_OK;
@@ -119,6 +135,23 @@ static int select_heads(const hs_context *c, int layer, int kv_head, selection *
     s->end = layer == HS_ALL ? config->n_layers * heads : (layer + 1) * heads;
     s->step = kv_head == HS_ALL ? 1 : heads;
     return HS_OK;
+}
+
+/* The number of one cache, or an error. */
+static int select_one(const hs_context *c, int layer, int kv_head) {
+    selection s;
+    int status = layer == HS_ALL || kv_head == HS_ALL ? hs_error_set(HS_ERR_ARGUMENT, "layer or kvHead", HS_ALL, 0) : select_heads(c, layer, kv_head, &s);
+    return status == HS_OK ? s.first : status;
+}
+
+hs_kv *hs_context_cache(const hs_context *c, int layer, int kv_head) {
+    int i = select_one(c, layer, kv_head);
+    return i >= 0 ? &c->kv[i] : NULL;
+}
+
+hs_head *hs_context_head(const hs_context *c, int layer, int kv_head) {
+    int i = select_one(c, layer, kv_head);
+    return i >= 0 ? &c->heads[i] : NULL;
 }
 
 int hs_context_attention_set(hs_context *c, const hs_attention_params *p, int layer, int kv_head) {
@@ -198,12 +231,11 @@ int hs_context_lay_out(hs_context *c, int layer, int sealed, int count) {
 }
 
 int hs_context_rows(const hs_context *c, int layer, int kv_head, int from, int n, float *keys, float *values) {
-    selection s;
-    int status = layer == HS_ALL || kv_head == HS_ALL ? hs_error_set(HS_ERR_ARGUMENT, "layer or kvHead", HS_ALL, 0) : select_heads(c, layer, kv_head, &s);
-    if (status != HS_OK) return status;
-    if (from < 0 || n < 0 || n > c->length - from) return hs_error_set(HS_ERR_ARGUMENT, "positions up to", (double)from + n, c->length);
+    int first = select_one(c, layer, kv_head);
+    if (first < 0) return first;
+    if (from < 0 || n < 0 || n > hs_kv_length(&c->kv[first]) - from) return hs_error_set(HS_ERR_ARGUMENT, "positions up to", (double)from + n, hs_kv_length(&c->kv[first]));
     for (int i = 0; i < n; i++) {
-        const hs_kv *kv = &c->kv[s.first];
+        const hs_kv *kv = &c->kv[first];
         while (from + i < kv->base) kv = kv->parent;
         int own = hs_kv_find(kv, from + i);
         hs_kv_key(kv, own, keys + (size_t)i * (size_t)kv->head_dim);

@@ -33,7 +33,7 @@ typedef struct hs_context {
     float *queries; /* inside it: [n_layers][n_heads * head_dim] of the last decode step, after RoPE */
 } hs_context;
 
-/* Bytes that hs_context_new() will allocate; may exceed what the machine has. */
+/* Bytes that hs_context_new() will allocate; may exceed what the machine has. HS_ERR_ARGUMENT when capacity or KV type is out of range. */
 double hs_context_size(const hs_model *m, int capacity, int kv_type, const hs_context *parent);
 
 /*
@@ -48,6 +48,13 @@ int hs_context_delete(hs_context *c);
 
 /* Keeps the first n tokens. Error: n beyond the length, or cutting into sealed or shared keys. */
 int hs_context_cut(hs_context *c, int n);
+
+/* The cache, and the attention, of one KV head of a layer. NULL with an error text when one of them is out of range. */
+hs_kv *hs_context_cache(const hs_context *c, int layer, int kv_head);
+hs_head *hs_context_head(const hs_context *c, int layer, int kv_head);
+
+/* HS_ERR_STATE unless every cache holds as many tokens as the context, which those that records are read into need not. */
+int hs_context_check_level(const hs_context *c);
 
 /*
  * In the functions below, layer and kv_head may be HS_ALL. Errors: out of range; for attention_set also what

@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "base/profile.h"
 #include "kernels/vector.h"
+#include "kv/growing.h"
 #include "model/linear.h"
 
 #include <math.h>
@@ -52,6 +53,7 @@ typedef struct {
     const hs_config *config;
     workspace w;
     int n, layer;
+    uint8_t beyond[HS_MAX_HEADS * HS_PARTS]; /* by task: it met a number that attention does not take */
 } pass;
 
 /* What each token needs by itself: done for a few tokens per task, so that threads share a block. */
@@ -127,14 +129,24 @@ static hs_attention_params params_of(const pass *p, int kv_head) {
     return params;
 }
 
+/* Whether n rows of d floats, times `factor`, are numbers that attention takes. Weights of any file may give others. */
+static int are_within(const float *rows, int stride, int n, int d, float factor) {
+    int beyond = 0;
+    for (int j = 0; j < n; j++, rows += stride) {
+        for (int i = 0; i < d; i++) beyond |= !(fabsf(rows[i]) * factor <= HS_COORDINATE_LIMIT);
+    }
+    return !beyond;
+}
+
 /* One KV head's new keys and values into the cache. */
 static void append_head(void *ctx, int kv_head, int thread) {
     (void)thread;
-    const pass *p = ctx;
+    pass *p = ctx;
     const hs_config *c = p->config;
     int width = c->n_kv_heads * c->head_dim, at = kv_head * c->head_dim;
     turn_head(p, p->w.k + at, width, hs_layer_vector(p->context->model, p->layer, HS_T_ATTN_K_NORM), 0, p->n);
-    hs_kv_append(&p->context->kv[p->layer * c->n_kv_heads + kv_head], p->w.k + at, p->w.v + at, width, p->n);
+    p->beyond[kv_head] = !are_within(p->w.k + at, width, p->n, c->head_dim, 1) || !are_within(p->w.v + at, width, p->n, c->head_dim, 1);
+    if (!p->beyond[kv_head]) hs_kv_append(&p->context->kv[p->layer * c->n_kv_heads + kv_head], p->w.k + at, p->w.v + at, width, p->n);
 }
 
 static int count_parts(const pass *p) {
@@ -143,7 +155,7 @@ static int count_parts(const pass *p) {
 
 /* One KV head's group of query heads of one part of the block against the cache. */
 static void attend_part(void *ctx, int task, int thread) {
-    const pass *p = ctx;
+    pass *p = ctx;
     const hs_config *c = p->config;
     int kv_head = task / count_parts(p), part = task % count_parts(p), first = part * HS_PART, n = hs_min(HS_PART, p->n - first);
     int group = c->n_heads / c->n_kv_heads, width = c->n_heads * c->head_dim, cache = p->layer * c->n_kv_heads + kv_head;
@@ -156,6 +168,8 @@ static void attend_part(void *ctx, int task, int thread) {
     for (int g = 0; g < group; g++) turn_head(p, p->w.q + at + g * c->head_dim, width, hs_layer_vector(p->context->model, p->layer, HS_T_ATTN_Q_NORM), first, n);
     float *q = p->w.q + at + (size_t)first * (size_t)width, *out = p->w.attended + at + (size_t)first * (size_t)width;
     hs_attention_params params = params_of(p, kv_head);
+    p->beyond[task] |= !are_within(q, width, n, group * c->head_dim, fmaxf(1, params.scale));
+    if (p->beyond[task]) return;
     params.end = hs_kv_length(kv) - (p->n - first - n);
     HS_LAP(HS_PHASE_APPEND);
     if (p->n > 1) {
@@ -176,7 +190,16 @@ static void seal_layer(void *ctx, int layer, int thread) {
     for (int i = 0; i < c->n_kv_heads; i++) hs_kv_seal(&p->context->kv[layer * c->n_kv_heads + i], p->context->scratch + (size_t)thread * p->context->scratch_bytes);
 }
 
-static void attention_branch(pass *p) {
+/* Runs attention's tasks; an error, which names the layer, where one met a number that attention does not take. */
+static int run_attention(pass *p, hs_task run, int n_tasks) {
+    hs_parallel_for(n_tasks, run, p);
+    for (int task = 0; task < n_tasks; task++) {
+        if (p->beyond[task]) return hs_error_set(HS_ERR_UNSUPPORTED, "the weights give queries, keys or values beyond 1e15 or not finite in layer", p->layer, p->config->n_layers - 1);
+    }
+    return HS_OK;
+}
+
+static int attention_branch(pass *p) {
     const hs_config *c = p->config;
     const hs_model *m = p->context->model;
     int l = p->layer, q_width = c->n_heads * c->head_dim, kv_width = c->n_kv_heads * c->head_dim;
@@ -190,14 +213,17 @@ static void attention_branch(pass *p) {
     HS_LAP(HS_PHASE_NORM);
     hs_linear_run(inputs, 3, &in);
     HS_LAP(HS_PHASE_QKV);
-    if (p->n > 1) hs_parallel_for(c->n_kv_heads, append_head, p);
-    hs_parallel_for(c->n_kv_heads * count_parts(p), attend_part, p);
+    int status = p->n > 1 ? run_attention(p, append_head, c->n_kv_heads) : HS_OK;
+    memset(p->beyond, 0, sizeof p->beyond);
+    if (status == HS_OK) status = run_attention(p, attend_part, c->n_kv_heads * count_parts(p));
+    if (status != HS_OK) return status;
     hs_rows attended = hs_rows_make(p->w.attended, q_width, q_width, p->n, p->w.quantized);
     for_tokens((stage){.p = p, .rows = &attended});
     HS_LAP(HS_PHASE_NORM);
     hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_ATTN_OUTPUT), NULL, p->w.h, c->dim}, 1, &attended);
     HS_LAP(HS_PHASE_OUTPUT);
     for_tokens((stage){.p = p, .run = add_branch, .weight = hs_layer_vector(m, l, HS_T_POST_ATTN_NORM)});
+    return HS_OK;
 }
 
 static void feed_forward_branch(pass *p) {
@@ -256,6 +282,13 @@ static int reserve_logits(hs_model *m, int rows) {
     return HS_OK;
 }
 
+/* Forgets the tokens of a pass that failed: nothing of them was sealed. */
+static int take_back(hs_context *c, int status) {
+    int caches = c->model->config.n_layers * c->model->config.n_kv_heads;
+    for (int i = 0; i < caches; i++) hs_kv_truncate(&c->kv[i], c->length, c->scratch);
+    return status;
+}
+
 int hs_forward(hs_context *c, const int32_t *tokens, int n, hs_logits_wanted wanted) {
     hs_model *m = c->model;
     int shared = c->parent ? c->parent->length : 0;
@@ -267,14 +300,16 @@ int hs_forward(hs_context *c, const int32_t *tokens, int n, hs_logits_wanted wan
     }
     int rows = wanted == HS_LOGITS_ALL ? n : wanted == HS_LOGITS_LAST ? 1
                                                                       : 0;
-    int status = reserve_logits(m, rows);
+    int status = hs_context_check_level(c);
+    if (status == HS_OK) status = reserve_logits(m, rows);
     if (status != HS_OK) return status;
     pass p = {.context = c, .config = &m->config, .w = lay_out(&m->config, m->workspace), .n = n};
     HS_LAP(HS_PHASE_OUTSIDE);
     embed(&p, tokens);
     HS_LAP(HS_PHASE_EMBED);
     for (p.layer = 0; p.layer < m->config.n_layers; p.layer++) {
-        attention_branch(&p);
+        status = attention_branch(&p);
+        if (status != HS_OK) return take_back(c, status);
         feed_forward_branch(&p);
     }
     HS_LAP(HS_PHASE_NORM);

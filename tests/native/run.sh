@@ -1,15 +1,15 @@
 #!/bin/sh
 # run.sh [names]: compiles tests/native/test_<name>.c (default: every one) with the C core natively (SIMD through SIMDe), once
 # for each form of the kernels, and runs it. Each program prints TAP and exits with 0 when all is well. HS_FLAGS replaces the
-# sanitizers by other flags.
+# sanitizers by other flags, HS_RUN is put before each program, and HS_FORMS are the forms.
 set -eu
 cd "$(dirname "$0")/../.."
-work=build/native
+work=${HS_WORK:-build/native}
 flags=${HS_FLAGS:--O1 -fsanitize=address,undefined}
 mkdir -p $work
 tests=tests/native/test_*.c
 if [ $# -gt 0 ]; then tests=$(printf 'tests/native/test_%s.c ' "$@"); fi
-for form in simd relaxed; do
+for form in ${HS_FORMS:-simd relaxed}; do
   define=
   [ $form = relaxed ] && define=-DHS_RELAXED
   objects=
@@ -22,6 +22,6 @@ for form in simd relaxed; do
     program=$work/$form-$(basename "$test" .c)
     clang-19 $define -std=gnu11 -g $flags -Wall -Wextra -Wno-unknown-pragmas -Isrc -Iwasm -Itests/native -isystem /usr/include "$test" $objects -lm -o "$program"
     echo "# $program"
-    "$program"
+    ${HS_RUN:-} "$program"
   done
 done
