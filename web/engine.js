@@ -73,6 +73,9 @@ import { loadWeights } from './weights.js';
 
 export { Prefix };
 
+/** HS_MAX_CAPACITY of src/base/hs.h: tokens of a context. */
+const MAX_CONTEXT = 2 ** 20;
+
 /** @implements {Api} */
 export class Engine {
   #closed = false;
@@ -83,16 +86,17 @@ export class Engine {
    * @param {number} model
    * @param {import('./config.js').ModelConfig} config
    * @param {import('./gguf.js').GgufFile} file
+   * @param {import('./tokenizer.js').Tokenizer} tokenizer
    * @param {EngineOptions} options
    */
-  constructor(wasm, model, config, file, options) {
+  constructor(wasm, model, config, file, tokenizer, options) {
     this.wasm = wasm;
     this.model = model;
     this.config = config;
     this.metadata = file.metadata;
-    this.tokenizer = createTokenizer(file.metadata);
+    this.tokenizer = tokenizer;
     this.kv = options.kv ?? 'q8';
-    this.ctx = options.ctx ?? config.contextTrain;
+    this.ctx = options.ctx ?? Math.min(config.contextTrain, MAX_CONTEXT);
     this.parameters = file.tensors.reduce((sum, t) => sum + t.rows * t.cols, 0);
   }
 
@@ -111,9 +115,11 @@ export class Engine {
     try {
       const file = await readGguf(bytes, { signal });
       const config = { ...modelConfig(file, options), fingerprint: file.fingerprint };
+      const tokenizer = createTokenizer(file.metadata);
+      checkTokens(tokenizer.vocabSize, config.vocab);
       const wasm = await loadWasm(options, options.threads);
       try {
-        return new Engine(wasm, await loadModel(wasm, config, file, bytes, options), config, file, options);
+        return new Engine(wasm, await loadModel(wasm, config, file, bytes, options), config, file, tokenizer, options);
       } catch (error) {
         wasm.close();
         throw error;
@@ -382,8 +388,15 @@ async function loadModel(wasm, config, file, bytes, { onProgress, signal }) {
   const model = wasm.exports.hs_model_create(words) >>> 0;
   wasm.exports.hs_free(words);
   if (model === 0) throw new HalfspaceError('unsupported', `${config.name}: ${wasm.lastError()}`, { field: 'configuration' });
-  await loadWeights(wasm, model, file, bytes, { onProgress, signal });
+  await loadWeights(wasm, model, file, config.nLayers, bytes, { onProgress, signal });
   return model;
+}
+
+/** @param {number} tokens of the tokenizer @param {number} rows of the embedding */
+function checkTokens(tokens, rows) {
+  const field = 'tokenizer.ggml.tokens';
+  if (tokens > rows)
+    throw new HalfspaceError('bad-file', `${tokens} tokens, the embedding has ${rows} (${field})`, { field, value: tokens, limit: rows });
 }
 
 /** @param {Prefix | undefined} prefix */
@@ -393,8 +406,8 @@ function checkPrefix(prefix) {
 
 /** @param {number} ctx */
 function checkContext(ctx) {
-  if (!(Number.isInteger(ctx) && ctx >= 1 && ctx <= 2 ** 20))
-    throw new HalfspaceError('bad-argument', `ctx must be 1..${2 ** 20} tokens`, { field: 'ctx', value: ctx, limit: 2 ** 20 });
+  if (!(Number.isInteger(ctx) && ctx >= 1 && ctx <= MAX_CONTEXT))
+    throw new HalfspaceError('bad-argument', `ctx must be 1..${MAX_CONTEXT} tokens`, { field: 'ctx', value: ctx, limit: MAX_CONTEXT });
 }
 
 /**

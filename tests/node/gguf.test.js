@@ -49,7 +49,7 @@ test('the untouched header parses', async () => {
 });
 
 test('not a model', async () => {
-  await assert.rejects(parse(new Uint8Array(0), 0), failure('bad-file', 'size'));
+  await assert.rejects(parse(new Uint8Array(0), 0), failure('bad-file', 'magic', 4));
   await assert.rejects(parse(edited((v) => v.setUint32(0, 0x504b0304))), failure('bad-file', 'magic'));
   await assert.rejects(parse(edited((v) => v.setUint32(4, 99, true))), failure('bad-file', 'version'));
   await assert.rejects(parse(edited((v) => v.setBigUint64(8, 1n << 60n, true))), failure('bad-file', 'tensor_count'));
