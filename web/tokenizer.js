@@ -21,6 +21,7 @@ import { TOKEN_TYPE, flag, numberArray, readVocabulary, stringArray } from './to
  * @property {(ids: Iterable<number>, options?: {skipSpecial?: boolean}) => string} decode
  *   skipSpecial (default false): leaves control tokens out. The space that encode puts in front is taken off again.
  * @property {(options?: {skipSpecial?: boolean}) => TextStream} decodeStream for text that follows other text
+ * @property {(text: string) => string} protect for encode with parseSpecial: the same text, in which no control token is found
  * @property {number | null} bosId
  * @property {boolean} addBos whether encode puts BOS in front
  * @property {number | null} eosId the end token the file names
@@ -130,7 +131,7 @@ export function createTokenizer(metadata) {
   const addBos = flag(metadata, 'tokenizer.ggml.add_bos_token', model.addBos);
   const before = addedToken(bosId, addBos, 'bos');
   const after = addedToken(eosId, flag(metadata, 'tokenizer.ggml.add_eos_token', false), 'eos');
-  const splitSpecial = createSpecialSplitter(specialTokens(model.vocabulary, String(metadata['general.name'] ?? '')));
+  const special = createSpecialSplitter(specialTokens(model.vocabulary, String(metadata['general.name'] ?? '')));
 
   /** @param {number} id */
   const textOf = (id) => {
@@ -183,7 +184,7 @@ export function createTokenizer(metadata) {
       }
       const ids = addSpecial ? [...before] : [];
       let afterSpecial = true;
-      for (const fragment of splitSpecial(text.replace(/[\ud800-\udfff]/gu, '\ufffd'), parseSpecial)) {
+      for (const fragment of special.split(text.replace(/[\ud800-\udfff]/gu, '\ufffd'), parseSpecial)) {
         if (typeof fragment === 'number') ids.push(fragment);
         else model.encode(model.addSpacePrefix && afterSpecial ? ` ${fragment}` : fragment, ids);
         afterSpecial = typeof fragment === 'number';
@@ -203,6 +204,7 @@ export function createTokenizer(metadata) {
       return text + stream.flush();
     },
     decodeStream,
+    protect: special.protect,
     bosId,
     addBos,
     eosId,
