@@ -18,7 +18,7 @@ export const LIMITS = {
   source: 65_536,
   blank: 1024,
   steps: 1 << 20,
-  ms: 5000,
+  ms: 2000,
   /** Of one value, the answer included; levels of lists and objects in each other. */
   size: 1 << 23,
   depth: 64,

@@ -22,6 +22,8 @@ export const LIMITS = /** @type {const} */ ({
 });
 const MAX_ROPE_FACTOR = 1024;
 const MAX_VOCAB = 1 << 20;
+/** What is kept of the model's name. */
+const NAME_UNITS = 256;
 /** Gemma 3: five sliding layers, then a global one; sliding layers use their own RoPE base. */
 const GEMMA3_PATTERN = 6;
 const GEMMA3_LOCAL_THETA = 10_000;
@@ -56,6 +58,7 @@ const GEMMA3_LOCAL_THETA = 10_000;
  */
 export function modelConfig(file, { rope = {} } = {}) {
   const { metadata } = file;
+  const name = metadata['general.name'];
   const arch = metadata['general.architecture'];
   if (!ARCHITECTURES.includes(arch)) {
     throw new HalfspaceError('unsupported', `architecture ${arch} is not supported (${ARCHITECTURES.join(', ')} are)`, {
@@ -101,7 +104,7 @@ export function modelConfig(file, { rope = {} } = {}) {
     ffnDim: integer('feed_forward_length'),
     vocab: inRange('token_embd.weight', embedding.rows, 4, MAX_VOCAB),
     contextTrain,
-    name: String(metadata['general.name'] ?? arch),
+    name: typeof name === 'string' ? name.slice(0, NAME_UNITS) : arch,
   };
   const words = new ArrayBuffer(WORDS * 4);
   const ints = new Int32Array(words);

@@ -3,7 +3,7 @@ import { HalfspaceError } from './errors.js';
 import { bpeTokenBytes, createBpe } from './tokenizer/bpe.js';
 import { createSpecialSplitter } from './tokenizer/special.js';
 import { SPACE, createSpm } from './tokenizer/spm.js';
-import { TOKEN_TYPE, flag, numberArray, readVocabulary, stringArray } from './tokenizer/vocabulary.js';
+import { TEXT_LIMITS, TOKEN_TYPE, flag, numberArray, readVocabulary, stringArray } from './tokenizer/vocabulary.js';
 
 /** @typedef {import('./tokenizer/vocabulary.js').Vocabulary} Vocabulary */
 
@@ -53,7 +53,11 @@ function createModel(metadata) {
     case 'gpt2': {
       const vocabulary = readVocabulary(metadata, { bosId: null, eosId: null });
       const pre = metadata['tokenizer.ggml.pre'] ?? 'default';
-      const { addBos, encode } = createBpe(vocabulary, stringArray(metadata, 'tokenizer.ggml.merges'), /** @type {string} */ (pre));
+      const { addBos, encode } = createBpe(
+        vocabulary,
+        stringArray(metadata, 'tokenizer.ggml.merges', TEXT_LIMITS.merge),
+        /** @type {string} */ (pre),
+      );
       return { vocabulary, encode, addBos, addSpacePrefix: false, tokenBytes: bpeTokenBytes };
     }
     case 'llama': {
