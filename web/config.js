@@ -1,4 +1,5 @@
 /** What the metadata says about a model, as the words that hs_model_create() takes (src/model/config.h). */
+import { shown } from './checks.js';
 import { HalfspaceError } from './errors.js';
 
 const ARCHITECTURES = ['llama', 'qwen2', 'qwen3', 'gemma3'];
@@ -61,7 +62,7 @@ export function modelConfig(file, { rope = {} } = {}) {
   const name = metadata['general.name'];
   const arch = metadata['general.architecture'];
   if (!ARCHITECTURES.includes(arch)) {
-    throw new HalfspaceError('unsupported', `architecture ${arch} is not supported (${ARCHITECTURES.join(', ')} are)`, {
+    throw new HalfspaceError('unsupported', `architecture ${shown(arch)} is not supported (${ARCHITECTURES.join(', ')} are)`, {
       field: 'general.architecture',
       value: arch,
       limit: ARCHITECTURES.join(', '),
@@ -164,7 +165,7 @@ function ropeScaling(metadata, arch, rope) {
   const factor = rope.factor ?? (factorKey ? numberOf(metadata, factorKey) : 1);
   const type = rope.scaling ?? metadata[`${arch}.rope.scaling.type`] ?? (factor === 1 ? 'none' : 'linear');
   if (!ROPE_SCALINGS.includes(type))
-    throw new HalfspaceError('unsupported', `RoPE scaling ${type} is not supported`, {
+    throw new HalfspaceError('unsupported', `RoPE scaling ${shown(type)} is not supported`, {
       field: 'rope.scaling',
       value: type,
       limit: ROPE_SCALINGS.join(', '),
@@ -177,7 +178,7 @@ function ropeScaling(metadata, arch, rope) {
   for (const name of /** @type {const} */ (['theta', 'origContext'])) {
     const value = rope[name];
     if (value !== undefined && !(value > 0 && value <= MOST))
-      throw new HalfspaceError('bad-argument', `rope.${name} must be above 0, up to ${MOST}, not ${value}`, {
+      throw new HalfspaceError('bad-argument', `rope.${name} must be above 0, up to ${MOST}, not ${shown(value)}`, {
         field: `rope.${name}`,
         value,
         limit: MOST,

@@ -1,5 +1,6 @@
 /** A loaded model: generate, prefill, perplexity, logits, tokenize. */
 import { checkStop } from './answer-text.js';
+import { checkInteger, checkOptions, shown } from './checks.js';
 import { renderChat } from './chat.js';
 import { modelConfig } from './config.js';
 import { Context, nextTurn } from './context.js';
@@ -109,7 +110,7 @@ export class Engine {
   static async load(source, options = {}) {
     const { kv = 'q8', ctx, signal, fetch } = options;
     if (kv !== 'q8' && kv !== 'f32')
-      throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${kv}`, { field: 'kv', value: kv, limit: 'q8, f32' });
+      throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${shown(kv)}`, { field: 'kv', value: kv, limit: 'q8, f32' });
     if (ctx !== undefined) checkContext(ctx);
     const bytes = await openSource(source, { signal, fetch });
     try {
@@ -228,7 +229,7 @@ export class Engine {
    * @returns {AsyncGenerator<Piece, void>}
    */
   async *generate(prompt, options = {}) {
-    const { maxTokens = 256, stop = [], prefix, ctx = this.ctx, onStats, onPrefix } = options;
+    const { maxTokens = 256, stop = [], prefix, ctx = this.ctx, onStats, onPrefix } = checkOptions('options', options);
     if (!(Number.isInteger(maxTokens) && maxTokens >= 0))
       throw new HalfspaceError('bad-argument', 'maxTokens must be a count', { field: 'maxTokens', value: maxTokens, limit: 0 });
     checkStop(stop);
@@ -357,6 +358,14 @@ export class Engine {
     return new Context(this.wasm, this.model, this.config, { capacity: Math.max(1, capacity), kv: this.kv, parent });
   }
 
+  /** @param {number[]} ids @returns {number[]} a copy */
+  #checkedIds(ids) {
+    const most = this.config.vocab - 1;
+    const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id <= most));
+    if (wrong >= 0) checkInteger(`prompt[${wrong}]`, ids[wrong], 0, most);
+    return ids.slice();
+  }
+
   /** @param {Prompt} prompt @param {boolean} [continues] the prompt follows a prefix: no BOS */
   #ids(prompt, continues = false) {
     this.#open();
@@ -364,7 +373,7 @@ export class Engine {
       const ids = this.tokenizer.encode(prompt, { addSpecial: !continues, parseSpecial: continues });
       if (ids.length > 0) return ids;
     } else if (Array.isArray(prompt) && prompt.length > 0) {
-      if (typeof prompt[0] === 'number') return /** @type {number[]} */ (prompt).slice();
+      if (typeof prompt[0] === 'number') return this.#checkedIds(/** @type {number[]} */ (prompt));
       return this.tokenizer.encode(
         renderChat(this.metadata, this.tokenizer, /** @type {Message[]} */ (prompt), { addGenerationPrompt: true }),
         { addSpecial: !continues, parseSpecial: true },

@@ -4,6 +4,7 @@
  * Not @huggingface/gguf 0.4.6, with which the tests compare: behind the end of a file it reads zeros, texts that go beyond what
  * it has read are cut without a word, it aligns in 32 bits, and its errors name neither key nor limit.
  */
+import { shown } from './checks.js';
 import { HalfspaceError } from './errors.js';
 import { atMost, bad, HeaderReader } from './gguf-reader.js';
 import { hasSha256, sha256 } from './sha256.js';
@@ -97,7 +98,7 @@ function alignmentOf(metadata) {
   const field = 'general.alignment';
   const value = metadata[field] ?? DEFAULT_ALIGNMENT;
   const fits = typeof value === 'number' && value >= 1 && value <= LIMITS.alignment && Number.isInteger(Math.log2(value));
-  if (!fits) throw bad(`${field} must be a power of two up to ${LIMITS.alignment}, not ${value}`, field, value, LIMITS.alignment);
+  if (!fits) throw bad(`${field} must be a power of two up to ${LIMITS.alignment}, not ${shown(value)}`, field, value, LIMITS.alignment);
   return value;
 }
 

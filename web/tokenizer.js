@@ -1,4 +1,5 @@
 /** Text to token ids and back, from the metadata of a GGUF file. Ids are those llama.cpp gives for the same file. */
+import { shown } from './checks.js';
 import { HalfspaceError } from './errors.js';
 import { bpeTokenBytes, createBpe } from './tokenizer/bpe.js';
 import { createSpecialSplitter } from './tokenizer/special.js';
@@ -73,7 +74,7 @@ function createModel(metadata) {
       };
     }
     default:
-      throw new HalfspaceError('unsupported', `Tokenizer kind "${String(kind)}" is not supported (${field})`, {
+      throw new HalfspaceError('unsupported', `Tokenizer kind "${shown(kind)}" is not supported (${field})`, {
         field,
         value: kind,
         limit: ['gpt2', 'llama'],
@@ -142,7 +143,7 @@ export function createTokenizer(metadata) {
     const text = texts[id];
     if (text === undefined) {
       const limit = texts.length - 1;
-      throw new HalfspaceError('bad-argument', `Token id ${String(id)} is not in 0..${limit}`, { field: 'id', value: id, limit });
+      throw new HalfspaceError('bad-argument', `Token id ${shown(id)} is not in 0..${limit}`, { field: 'id', value: id, limit });
     }
     return text;
   };

@@ -9,7 +9,15 @@ export const TEMPLATE =
 const BPE = {
   'tokenizer.ggml.model': 'gpt2',
   'tokenizer.ggml.pre': 'smollm',
-  'tokenizer.ggml.tokens': ['<unk>', '<|im_start|>', '<|im_end|>', ...Array.from('abcdefghijklmnopqrstuvwxyz\u0120\u010a<>|/'), 'th', 'the', '\u0120the'],
+  'tokenizer.ggml.tokens': [
+    '<unk>',
+    '<|im_start|>',
+    '<|im_end|>',
+    ...Array.from('abcdefghijklmnopqrstuvwxyz\u0120\u010a<>|/'),
+    'th',
+    'the',
+    '\u0120the',
+  ],
   'tokenizer.ggml.token_type': Int32Array.from([2, 3, 3, ...Array(32).fill(1), 1, 1, 4]),
   'tokenizer.ggml.merges': ['t h', 'th e', '\u0120 the'],
   'tokenizer.ggml.bos_token_id': 1,

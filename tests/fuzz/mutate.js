@@ -34,7 +34,8 @@ const mutation = fc.oneof(
 export const mutations = fc.array(fc.tuple(fc.boolean(), mutation), { minLength: 1, maxLength: 4 });
 
 /** @param {Uint8Array} bytes @param {number} at @param {number} removed @param {Uint8Array} inserted */
-const spliced = (bytes, at, removed, inserted) => new Uint8Array(Buffer.concat([bytes.subarray(0, at), inserted, bytes.subarray(at + removed)]));
+const spliced = (bytes, at, removed, inserted) =>
+  new Uint8Array(Buffer.concat([bytes.subarray(0, at), inserted, bytes.subarray(at + removed)]));
 
 /**
  * @param {Uint8Array} bytes

@@ -6,7 +6,8 @@ const MOST_GROWTH = 128 << 20;
 
 /** @param {unknown} error */
 export function checkRefusal(error) {
-  const typed = error instanceof HalfspaceError && typeof error.code === 'string' && (typeof error.field === 'string' || error.code === 'aborted');
+  const typed =
+    error instanceof HalfspaceError && typeof error.code === 'string' && (typeof error.field === 'string' || error.code === 'aborted');
   if (!typed) throw new Error(`not a typed error: ${/** @type {Error} */ (error)?.stack ?? String(error)}`, { cause: error });
 }
 

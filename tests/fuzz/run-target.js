@@ -43,12 +43,14 @@ export async function runTarget(name, { seed, path, ms, runs = Infinity, onRun }
     seed,
     path,
     numRuns: runs === Infinity ? 2 ** 31 - 1 : runs,
-    interruptAfterTimeLimit: ms,
+    ...(ms !== undefined && { interruptAfterTimeLimit: ms }),
     markInterruptAsFailure: false,
   });
   await good();
   await close?.();
   const { counterexample, counterexamplePath, errorInstance } = details;
-  const finding = details.failed ? `${/** @type {Error} */ (errorInstance)?.message}\n  input: ${fc.stringify(counterexample).slice(0, 2000)}` : undefined;
+  const finding = details.failed
+    ? `${/** @type {Error} */ (errorInstance)?.message}\n  input: ${fc.stringify(counterexample).slice(0, 2000)}`
+    : undefined;
   return { executions, finding, seed, path: counterexamplePath ?? undefined };
 }

@@ -20,7 +20,13 @@ const said = fc.oneof(
 export const damage = fc.oneof(
   fc.record({ bytes: mutations }),
   fc.record({ header: fc.array(fc.tuple(fc.constantFrom(...PATHS), said), { minLength: 1, maxLength: 2 }) }),
-  fc.record({ head: fc.tuple(fc.nat(), fc.constantFrom(...HEAD), limitNumber.map((n) => Number(n & 0xffff_ffffn))) }),
+  fc.record({
+    head: fc.tuple(
+      fc.nat(),
+      fc.constantFrom(...HEAD),
+      limitNumber.map((n) => Number(n & 0xffff_ffffn)),
+    ),
+  }),
   fc.record({ payload: fc.tuple(fc.nat(), mutations) }),
   fc.record({ order: fc.tuple(fc.nat(), fc.nat(), fc.constantFrom('drop', 'double', 'swap')) }),
 );
@@ -63,7 +69,11 @@ export async function damagedBy(bytes, fields, how) {
   } else if (how.payload) {
     const [record, list] = how.payload;
     const part = parts[record % parts.length];
-    part.payload = mutated(part.payload, Array.from({ length: part.payload.length >> 2 }, (_, i) => 4 * i), list);
+    part.payload = mutated(
+      part.payload,
+      Array.from({ length: part.payload.length >> 2 }, (_, i) => 4 * i),
+      list,
+    );
   } else {
     const [a, b, kind] = how.order;
     const [from, to] = [a % parts.length, b % parts.length];

@@ -1,4 +1,5 @@
 /** The vocabulary of a GGUF file: tokens, their types, and which of them are special, read as llama.cpp reads them. */
+import { shown } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
 
 /** UTF-16 units of a token, and of a merge of two. */
@@ -95,7 +96,7 @@ export function numberArray(metadata, field, count) {
   const numbers = ArrayBuffer.isView(value) || Array.isArray(value) ? /** @type {ArrayLike<unknown>} */ (value) : [];
   if (numbers.length < count) throw badFile(field, `${numbers.length} entries for ${count} tokens`, numbers.length, count);
   for (let i = 0; i < count; i++)
-    if (typeof numbers[i] !== 'number') throw badFile(field, `Entry ${i} is not a number of 32 bits`, String(numbers[i]));
+    if (typeof numbers[i] !== 'number') throw badFile(field, `Entry ${i} is not a number of 32 bits`, numbers[i]);
   return /** @type {ArrayLike<number>} */ (numbers);
 }
 
@@ -122,7 +123,7 @@ function specialId(metadata, name, size) {
   if (value === undefined) return null;
   const id = typeof value === 'bigint' ? Number(value) : value;
   if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= size) {
-    throw badFile(field, `Token id ${String(value)} is not in the vocabulary of ${size} tokens`, value, size - 1);
+    throw badFile(field, `Token id ${shown(value)} is not in the vocabulary of ${size} tokens`, value, size - 1);
   }
   return id;
 }

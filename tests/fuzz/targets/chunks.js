@@ -34,7 +34,9 @@ export async function target() {
     const held = await empty[which]();
     try {
       await worksOrRefuses(() => inPieces(bytes, piece).pipeTo(held.writable()));
-      await worksOrRefuses(() => (held instanceof KvCache ? attend(held, query, { strength: 'certified' }) : held.report(query.subarray(0, 16), 0)));
+      await worksOrRefuses(() =>
+        held instanceof KvCache ? attend(held, query, { strength: 'certified' }) : held.report(query.subarray(0, 16), 0),
+      );
       if (held instanceof KvCache) held.append({ keys: query, values: query });
       else held.append(query.subarray(0, 16));
     } finally {

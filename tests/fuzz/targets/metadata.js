@@ -8,7 +8,10 @@ import { memorySource, models } from '../models.js';
 import { anyValue } from '../mutate.js';
 import { worksOrRefuses } from '../oracle.js';
 
-const piece = fc.oneof(fc.string({ maxLength: 6 }), fc.constantFrom('<|im_end|>', '<s>', '</s>', '<0x0A>', 't', 'h', 'e', 'th', '\u2581', '\ufdd0'));
+const piece = fc.oneof(
+  fc.string({ maxLength: 6 }),
+  fc.constantFrom('<|im_end|>', '<s>', '</s>', '<0x0A>', 't', 'h', 'e', 'th', '\u2581', '\ufdd0'),
+);
 const typed = fc.oneof(
   anyValue,
   fc.array(piece, { maxLength: 40 }),
@@ -28,7 +31,9 @@ export async function target() {
     return tokenizer;
   };
   const names = [...new Set(files.flatMap(({ metadata }) => Object.keys(metadata)))].filter((name) => name !== 'general.architecture');
-  const more = ['add_bos_token', 'add_eos_token', 'add_space_prefix', 'pre', 'fim_pad_token_id', 'eot_token_id'].map((name) => `tokenizer.ggml.${name}`);
+  const more = ['add_bos_token', 'add_eos_token', 'add_space_prefix', 'pre', 'fim_pad_token_id', 'eot_token_id'].map(
+    (name) => `tokenizer.ggml.${name}`,
+  );
   return {
     arbitrary: fc.record({
       index: fc.nat(files.length - 1),

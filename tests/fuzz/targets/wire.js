@@ -12,7 +12,12 @@ import { anyValue } from '../mutate.js';
 import { checkRefusal, worksOrRefuses } from '../oracle.js';
 
 const mark = fc.record({ '@halfspace': fc.oneof(fc.constantFrom('function', 'signal', 'handle', 'constructor'), anyValue), id: anyValue, aborted: anyValue, data: anyValue }); // prettier-ignore
-const argument = fc.oneof(anyValue, mark, fc.array(mark, { maxLength: 3 }), fc.dictionary(fc.string({ maxLength: 4 }), mark, { maxKeys: 2 }));
+const argument = fc.oneof(
+  anyValue,
+  mark,
+  fc.array(mark, { maxLength: 3 }),
+  fc.dictionary(fc.string({ maxLength: 4 }), mark, { maxKeys: 2 }),
+);
 const call = fc.record(
   {
     method: fc.oneof(fc.constantFrom('echo', 'count', 'make', 'free', 'call', 'toString'), anyValue),
@@ -65,7 +70,9 @@ const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 /** What a call gives to a caller who takes every piece. @param {any} owner @param {object} message @param {unknown[]} sent */
 async function ask(owner, message, sent) {
   const { port1, port2 } = new MessageChannel();
-  const end = new Promise((resolve) => port1.on('message', (data) => ('value' in data || 'error' in data ? resolve(data) : port1.postMessage({ more: 1 }))));
+  const end = new Promise((resolve) =>
+    port1.on('message', (data) => ('value' in data || 'error' in data ? resolve(data) : port1.postMessage({ more: 1 }))),
+  );
   owner.postMessage({ ...message, port: port2 }, [port2]);
   for (const one of sent) port1.postMessage(one);
   const result = await end;
@@ -79,7 +86,12 @@ export async function target() {
   const { port1: page, port2: worker } = new MessageChannel();
   serve(/** @type {any} */ (worker), service());
   return {
-    arbitrary: fc.record({ message: call, sent: fc.array(between, { maxLength: 3 }), answers: fc.array(answer, { minLength: 1, maxLength: 4 }), alone: anyValue }),
+    arbitrary: fc.record({
+      message: call,
+      sent: fc.array(between, { maxLength: 3 }),
+      answers: fc.array(answer, { minLength: 1, maxLength: 4 }),
+      alone: anyValue,
+    }),
     async run({ message, sent, answers, alone }) {
       if (![message, sent, answers, alone].every(cloneable)) return;
       page.postMessage(alone);
