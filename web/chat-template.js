@@ -13,6 +13,9 @@ export const FIELD = 'tokenizer.chat_template';
 /** A text's size is its UTF-16 units, and of every value, or entry of a list or object, so many more. */
 const VALUE_SIZE = 64;
 
+/** Of a letter, while the library has a text as a list of them. */
+const LETTER_SIZE = 8;
+
 export const LIMITS = {
   /** UTF-16 units of the template; white space in a row, for which the library takes quadratic time. */
   source: 65_536,
@@ -132,6 +135,7 @@ class BoundedInterpreter extends Interpreter {
   /** Methods of texts look at their arguments first. @param {Node} node @param {Environment} environment */
   #member(node, environment) {
     const object = this.evaluate(node.object, environment);
+    if (node.property.type === 'SliceExpression') this.#check('slice', object, []);
     const value = super.evaluate(/** @type {any} */ ({ ...node, object: new Constant(object) }), environment);
     if (value.type !== 'FunctionValue' || object.type !== 'StringValue') return value;
     const [name] = [...object.builtins].find(([, method]) => method === value) ?? [];
@@ -160,6 +164,7 @@ class BoundedInterpreter extends Interpreter {
     const [first, second] = args.map((arg) => (arg.type === 'StringValue' ? arg.value : ''));
     let grown = 0;
     if (name === 'replace') grown = occurrences(operand.value, first ?? '') * (second ?? '').length;
+    if (['slice', 'join'].includes(name)) grown = LETTER_SIZE * operand.value.length;
     if (name === 'split') grown = VALUE_SIZE * (first ? occurrences(operand.value, first) : (operand.value.match(/\S+/g) ?? []).length);
     if (grown > LIMITS.size) throw beyond(`units that ${name} makes`, grown, LIMITS.size);
   }

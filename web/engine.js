@@ -10,7 +10,7 @@ import { readGguf } from './gguf.js';
 import { pieceStream } from './piece-stream.js';
 import { Prefix } from './prefix.js';
 import { createSampler } from './sampler.js';
-import { checkFit, ContextSink } from './snapshot/context.js';
+import { checkClaim, checkFit, ContextSink } from './snapshot/context.js';
 import { readSnapshots } from './snapshot/resume.js';
 import { compareDistributions, logProbability } from './distributions.js';
 import { openSource, throwIfAborted } from './sources.js';
@@ -201,11 +201,13 @@ export class Engine {
     const start = performance.now();
     /** @type {ContextSink | undefined} */
     let sink;
-    const sinkOf = (/** @type {import('./snapshot/format.js').Header[]} */ headers) => {
+    /** @type {Parameters<typeof readSnapshots>[2]} */
+    const sinkOf = (headers, total) => {
       for (const header of headers) checkFit(header, this.config, this.kv);
       const last = headers[headers.length - 1];
       checkFits(last.tokens, 0, ctx);
       this.#open();
+      checkClaim(this.wasm, last, total);
       sink = new ContextSink(this.wasm, this.model, this.config, last);
       return { chunk: sink.chunk.bind(sink) };
     };

@@ -2,7 +2,7 @@
 import { HalfspaceError } from '../errors.js';
 
 /** UTF-16 units of a special token; of all of them, those that they begin with in common counted once. */
-export const SPECIAL_LIMITS = { length: 256, nodes: 1 << 18 };
+export const SPECIAL_LIMITS = { length: 256, nodes: 1 << 16 };
 /** Breaks what looks like a control token and is none: a noncharacter of Unicode, which no text for interchange has. */
 export const MARK = '\ufdd0';
 
@@ -71,7 +71,7 @@ function findAll(text, root, found) {
 /**
  * @param {string} text
  * @param {TrieNode} root
- * @returns {string} in which no control token is found: each has a MARK in it, or behind, if it is of one unit
+ * @returns {string} in which no control token is found: each has a MARK in it. One of a single letter is that letter in any text
  */
 function protect(text, root) {
   const given = text.replaceAll(MARK, '\ufffd');
@@ -91,8 +91,7 @@ function protect(text, root) {
  */
 function splitOne(text, token, out) {
   let start = 0;
-  for (let at = text.indexOf(token.text); at >= 0; at = text.indexOf(token.text, Math.max(start, at + 1))) {
-    if (text[at + 1] === MARK) continue; // a token of one unit: longer ones do not match
+  for (let at = text.indexOf(token.text); at >= 0; at = text.indexOf(token.text, start)) {
     if (at > start) out.push(text.slice(start, at));
     out.push(token.id);
     start = at + token.text.length;
