@@ -13,10 +13,10 @@ CLI := $(NODE) web/cli.js
 # Of `make bench`: `make bench BENCHES=decode RUNTIME=bun`
 BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
-# Of `make fuzz`
+# Of `make fuzz`: `make fuzz SECONDS=3600`
 SECONDS := 60
 
-.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench bench-builds lint fmt clean help
+.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench bench-builds lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -94,6 +94,11 @@ certify: tools-native ## a million certified queries, half with each form of the
 
 test-node: wasm bench-builds tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
+
+fuzz: fuzz-js ## inputs that nobody wrote, for SECONDS=60 each; fails on a finding
+
+fuzz-js: wasm tools-npm ## of the JavaScript: files, snapshots, templates, requests, messages, options
+	$(NODE) tests/fuzz/run.js --seconds $(SECONDS)
 
 test-browser: page bench-builds tools-npm tools-browser ## the page in Chromium and Firefox
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/browser/*.test.js

@@ -1,5 +1,5 @@
 /** Checks attention options, lays them out for the core, and reads its statistics (src/attention/attention.h). */
-import { checkInteger, checkName } from './checks.js';
+import { checkInteger, checkName, checkOptions, shown } from './checks.js';
 import { badArgument } from './errors.js';
 
 const MODES = { dense: 0, hsr: 1, relu: 2 };
@@ -117,7 +117,12 @@ function number(field, name, value) {
   const enough = given >= least && !(above && x === least);
   if (!enough || given > most || (integer && !Number.isInteger(x))) {
     const range = `${above ? 'above' : 'from'} ${least} to ${most}`;
-    throw badArgument(field, `must be ${integer ? 'an integer' : 'a number'} ${range}, not ${value}`, value, given > most ? most : least);
+    throw badArgument(
+      field,
+      `must be ${integer ? 'an integer' : 'a number'} ${range}, not ${shown(value)}`,
+      value,
+      given > most ? most : least,
+    );
   }
   return x;
 }
@@ -145,7 +150,7 @@ export function attentionNumbers(options, names, path = '') {
  * @returns {{mode: Mode, strength: 'fast' | 'certified' | 'exact', values: Partial<Record<keyof typeof LAYOUT, number>>}}
  */
 export function attentionValues(options, path = '', prefill = 'exact') {
-  const given = typeof options === 'string' ? { mode: options } : options;
+  const given = typeof options === 'string' ? { mode: options } : checkOptions(`${path}options`, options);
   const { mode = 'hsr', strength = 'fast', farField = strength !== 'exact' } = given;
   const values = {
     mode: checkName(`${path}mode`, mode, MODES),
@@ -186,15 +191,16 @@ export function attentionWords(values) {
  * @returns {{mode: Mode, sets: {layer: number, kvHead: number, words: Uint8Array}[]}} -1: every layer, every KV head
  */
 export function attentionParams(options = {}, { layers, kvHeads } = { layers: 2 ** 24, kvHeads: 2 ** 24 }) {
-  const given = typeof options === 'string' ? { mode: options } : options;
+  const given = typeof options === 'string' ? { mode: options } : checkOptions('attention', options);
   const { heads = [], ...everywhere } = given;
   const words = (/** @type {AttentionOptions} */ own, /** @type {string} */ path) => {
     const { mode, values } = attentionValues(own, path, 'hsr');
     return { mode, words: attentionWords({ ...values, scale: 1 }) };
   };
   const all = words(everywhere, 'attention.');
-  if (!Array.isArray(heads)) throw badArgument('attention.heads', `must be an array, not ${heads}`, heads, 'array');
-  const sets = heads.map(({ layer = -1, kvHead = -1, ...own }, i) => {
+  if (!Array.isArray(heads)) throw badArgument('attention.heads', `must be an array, not ${shown(heads)}`, heads, 'array');
+  const sets = heads.map((head, i) => {
+    const { layer = -1, kvHead = -1, ...own } = checkOptions(`attention.heads[${i}]`, head);
     const path = `attention.heads[${i}].`;
     checkInteger(`${path}layer`, layer, -1, layers - 1);
     checkInteger(`${path}kvHead`, kvHead, -1, kvHeads - 1);

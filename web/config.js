@@ -1,9 +1,30 @@
 /** What the metadata says about a model, as the words that hs_model_create() takes (src/model/config.h). */
+import { shown } from './checks.js';
 import { HalfspaceError } from './errors.js';
 
 const ARCHITECTURES = ['llama', 'qwen2', 'qwen3', 'gemma3'];
 const ROPE_SCALINGS = ['none', 'linear', 'ntk', 'yarn'];
 const WORDS = 28;
+const MOST = 2 ** 31 - 1;
+/** Ranges of the integers, as in src/model/config.c and src/base/hs.h: beyond them they would not be the same in 32 bits. */
+export const LIMITS = /** @type {const} */ ({
+  block_count: [1, 256],
+  embedding_length: [32, 1 << 16],
+  'attention.head_count': [1, 256],
+  'attention.head_count_kv': [1, 256],
+  'attention.key_length': [16, 256],
+  'attention.value_length': [16, 256],
+  'attention.sliding_window': [0, 1 << 20],
+  feed_forward_length: [32, 1 << 18],
+  context_length: [1, MOST],
+  expert_count: [0, MOST],
+  'rope.dimension_count': [8, 256],
+  'rope.scaling.original_context_length': [1, MOST],
+});
+const MAX_ROPE_FACTOR = 1024;
+const MAX_VOCAB = 1 << 20;
+/** What is kept of the model's name. */
+const NAME_UNITS = 256;
 /** Gemma 3: five sliding layers, then a global one; sliding layers use their own RoPE base. */
 const GEMMA3_PATTERN = 6;
 const GEMMA3_LOCAL_THETA = 10_000;
@@ -38,57 +59,53 @@ const GEMMA3_LOCAL_THETA = 10_000;
  */
 export function modelConfig(file, { rope = {} } = {}) {
   const { metadata } = file;
+  const name = metadata['general.name'];
   const arch = metadata['general.architecture'];
   if (!ARCHITECTURES.includes(arch)) {
-    throw new HalfspaceError('unsupported', `architecture ${arch} is not supported (${ARCHITECTURES.join(', ')} are)`, {
+    throw new HalfspaceError('unsupported', `architecture ${shown(arch)} is not supported (${ARCHITECTURES.join(', ')} are)`, {
       field: 'general.architecture',
       value: arch,
       limit: ARCHITECTURES.join(', '),
     });
   }
   /** @param {string} key @param {number} [fallback] */
-  const number = (key, fallback) => {
-    const value = metadata[`${arch}.${key}`] ?? fallback;
-    if (typeof value === 'bigint') return Number(value);
-    if (typeof value !== 'number' || !Number.isFinite(value))
-      throw new HalfspaceError('bad-file', `${arch}.${key} is ${value === undefined ? 'missing' : 'not one number'}`, {
-        field: `${arch}.${key}`,
-        value,
-      });
-    return value;
-  };
-  if (number('expert_count', 0) > 0)
+  const number = (key, fallback) => numberOf(metadata, `${arch}.${key}`, fallback);
+  /** @param {keyof typeof LIMITS} key @param {number} [fallback] */
+  const integer = (key, fallback) => inRange(`${arch}.${key}`, number(key, fallback), LIMITS[key][0], LIMITS[key][1]);
+  const experts = integer('expert_count', 0);
+  if (experts > 0)
     throw new HalfspaceError('unsupported', 'mixture-of-experts models are not supported', {
       field: `${arch}.expert_count`,
-      value: number('expert_count'),
+      value: experts,
       limit: 0,
     });
   const embedding = file.tensors.find((t) => t.name === 'token_embd.weight');
   if (!embedding) throw new HalfspaceError('bad-file', 'tensor token_embd.weight is missing', { field: 'token_embd.weight' });
-  const dim = number('embedding_length');
-  const nHeads = number('attention.head_count');
-  const headDim = number('attention.key_length', dim / nHeads);
-  if (number('attention.value_length', headDim) !== headDim)
+  const dim = integer('embedding_length');
+  const nHeads = integer('attention.head_count');
+  const headDim = integer('attention.key_length', dim / nHeads);
+  const valueLength = integer('attention.value_length', headDim);
+  if (valueLength !== headDim)
     throw new HalfspaceError('unsupported', 'values of another length than keys are not supported', {
       field: `${arch}.attention.value_length`,
-      value: number('attention.value_length'),
+      value: valueLength,
       limit: headDim,
     });
   const gemma = arch === 'gemma3';
-  const contextTrain = number('context_length');
+  const contextTrain = integer('context_length');
   const scaling = ropeScaling(metadata, arch, rope);
-  const nLayers = number('block_count');
+  const nLayers = integer('block_count');
   const config = {
     arch,
     nLayers,
     dim,
     nHeads,
-    nKvHeads: number('attention.head_count_kv', nHeads),
+    nKvHeads: integer('attention.head_count_kv', nHeads),
     headDim,
-    ffnDim: number('feed_forward_length'),
-    vocab: embedding.rows,
+    ffnDim: integer('feed_forward_length'),
+    vocab: inRange('token_embd.weight', embedding.rows, 4, MAX_VOCAB),
     contextTrain,
-    name: String(metadata['general.name'] ?? arch),
+    name: typeof name === 'string' ? name.slice(0, NAME_UNITS) : arch,
   };
   const words = new ArrayBuffer(WORDS * 4);
   const ints = new Int32Array(words);
@@ -97,16 +114,16 @@ export function modelConfig(file, { rope = {} } = {}) {
   floats[8] = number('attention.layer_norm_rms_epsilon', 1e-5);
   floats[9] = rope.theta ?? number('rope.freq_base', gemma ? 1_000_000 : 10_000);
   ints[10] = arch === 'llama' ? 0 : 1;
-  ints[11] = number('rope.dimension_count', headDim);
+  ints[11] = integer('rope.dimension_count', headDim);
   ints[12] = ROPE_SCALINGS.indexOf(scaling.type);
   floats[13] = scaling.factor;
-  ints[14] = rope.origContext ?? number('rope.scaling.original_context_length', contextTrain);
+  ints[14] = rope.origContext ?? integer('rope.scaling.original_context_length', contextTrain);
   floats.set(
     [1, number('rope.scaling.attn_factor', 1), number('rope.scaling.yarn_beta_fast', 32), number('rope.scaling.yarn_beta_slow', 1)],
     15,
   );
   floats[19] = gemma ? GEMMA3_LOCAL_THETA : 0;
-  ints[20] = gemma ? number('attention.sliding_window', 0) : 0;
+  ints[20] = gemma ? integer('attention.sliding_window', 0) : 0;
   ints[21] = ints[20] > 0 ? GEMMA3_PATTERN : 0;
   // Gemma 3 27B (62 layers) scales queries by the width per head, not by head_dim.
   floats[22] = gemma && nLayers === 62 ? 1 / Math.sqrt(dim / nHeads) : 0;
@@ -119,30 +136,53 @@ export function modelConfig(file, { rope = {} } = {}) {
 }
 
 /**
+ * @param {Record<string, unknown>} metadata
+ * @param {string} field
+ * @param {number} [fallback]
+ * @returns {number} finite, in 32 bits too
+ */
+function numberOf(metadata, field, fallback) {
+  const given = metadata[field] ?? fallback;
+  const value = typeof given === 'bigint' ? Number(given) : given;
+  if (typeof value === 'number' && Number.isFinite(Math.fround(value))) return value;
+  throw new HalfspaceError('bad-file', `${field} is ${given === undefined ? 'missing' : 'not one finite number'}`, { field, value: given });
+}
+
+/** @param {string} field @param {number} value @param {number} least @param {number} most */
+function inRange(field, value, least, most) {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  const limit = value < least ? least : most;
+  throw new HalfspaceError('bad-file', `${field} must be an integer from ${least} to ${most}, not ${value}`, { field, value, limit });
+}
+
+/**
  * @param {Record<string, any>} metadata
  * @param {string} arch
  * @param {RopeOptions} rope
  */
 function ropeScaling(metadata, arch, rope) {
-  const factor = rope.factor ?? Number(metadata[`${arch}.rope.scaling.factor`] ?? metadata[`${arch}.rope.scale_linear`] ?? 1);
+  const factorKey = [`${arch}.rope.scaling.factor`, `${arch}.rope.scale_linear`].find((key) => metadata[key] !== undefined);
+  const factor = rope.factor ?? (factorKey ? numberOf(metadata, factorKey) : 1);
   const type = rope.scaling ?? metadata[`${arch}.rope.scaling.type`] ?? (factor === 1 ? 'none' : 'linear');
   if (!ROPE_SCALINGS.includes(type))
-    throw new HalfspaceError('unsupported', `RoPE scaling ${type} is not supported`, {
+    throw new HalfspaceError('unsupported', `RoPE scaling ${shown(type)} is not supported`, {
       field: 'rope.scaling',
       value: type,
       limit: ROPE_SCALINGS.join(', '),
     });
-  if (!(factor > 0 && factor <= 1024))
-    throw new HalfspaceError('bad-argument', `RoPE scaling factor ${factor} is out of range`, {
-      field: 'rope.factor',
-      value: factor,
-      limit: 1024,
-    });
-  if (rope.theta !== undefined && !(rope.theta > 0 && Number.isFinite(rope.theta)))
-    throw new HalfspaceError('bad-argument', `RoPE theta ${rope.theta} must be positive`, {
-      field: 'rope.theta',
-      value: rope.theta,
-      limit: 0,
-    });
+  if (!(factor > 0 && factor <= MAX_ROPE_FACTOR)) {
+    const [code, field] =
+      rope.factor === undefined ? /** @type {const} */ (['bad-file', factorKey]) : /** @type {const} */ (['bad-argument', 'rope.factor']);
+    throw new HalfspaceError(code, `${field} ${factor} is out of range`, { field, value: factor, limit: MAX_ROPE_FACTOR });
+  }
+  for (const name of /** @type {const} */ (['theta', 'origContext'])) {
+    const value = rope[name];
+    if (value !== undefined && !(value > 0 && value <= MOST))
+      throw new HalfspaceError('bad-argument', `rope.${name} must be above 0, up to ${MOST}, not ${shown(value)}`, {
+        field: `rope.${name}`,
+        value,
+        limit: MOST,
+      });
+  }
   return { type, factor: type === 'none' ? 1 : factor };
 }

@@ -1,5 +1,6 @@
 /** A loaded model: generate, prefill, perplexity, logits, tokenize. */
 import { checkStop } from './answer-text.js';
+import { checkInteger, checkOptions, shown } from './checks.js';
 import { renderChat } from './chat.js';
 import { runComparison } from './compare.js';
 import { modelConfig } from './config.js';
@@ -10,7 +11,7 @@ import { readGguf } from './gguf.js';
 import { pieceStream } from './piece-stream.js';
 import { Prefix } from './prefix.js';
 import { createSampler } from './sampler.js';
-import { checkFit, ContextSink } from './snapshot/context.js';
+import { checkClaim, checkFit, ContextSink } from './snapshot/context.js';
 import { readSnapshots } from './snapshot/resume.js';
 import { compareDistributions, logProbability } from './distributions.js';
 import { openSource, throwIfAborted } from './sources.js';
@@ -74,6 +75,9 @@ import { loadWeights } from './weights.js';
 
 export { Prefix };
 
+/** HS_MAX_CAPACITY of src/base/hs.h: tokens of a context. */
+const MAX_CONTEXT = 2 ** 20;
+
 /** @implements {Api} */
 export class Engine {
   #closed = false;
@@ -84,16 +88,17 @@ export class Engine {
    * @param {number} model
    * @param {import('./config.js').ModelConfig} config
    * @param {import('./gguf.js').GgufFile} file
+   * @param {import('./tokenizer.js').Tokenizer} tokenizer
    * @param {EngineOptions} options
    */
-  constructor(wasm, model, config, file, options) {
+  constructor(wasm, model, config, file, tokenizer, options) {
     this.wasm = wasm;
     this.model = model;
     this.config = config;
     this.metadata = file.metadata;
-    this.tokenizer = createTokenizer(file.metadata);
+    this.tokenizer = tokenizer;
     this.kv = options.kv ?? 'q8';
-    this.ctx = options.ctx ?? config.contextTrain;
+    this.ctx = options.ctx ?? Math.min(config.contextTrain, MAX_CONTEXT);
     this.parameters = file.tensors.reduce((sum, t) => sum + t.rows * t.cols, 0);
   }
 
@@ -106,15 +111,17 @@ export class Engine {
   static async load(source, options = {}) {
     const { kv = 'q8', ctx, signal, fetch } = options;
     if (kv !== 'q8' && kv !== 'f32')
-      throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${kv}`, { field: 'kv', value: kv, limit: 'q8, f32' });
+      throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${shown(kv)}`, { field: 'kv', value: kv, limit: 'q8, f32' });
     if (ctx !== undefined) checkContext(ctx);
     const bytes = await openSource(source, { signal, fetch });
     try {
       const file = await readGguf(bytes, { signal });
       const config = { ...modelConfig(file, options), fingerprint: file.fingerprint };
+      const tokenizer = createTokenizer(file.metadata);
+      checkTokens(tokenizer.vocabSize, config.vocab);
       const wasm = await loadWasm(options, options.threads);
       try {
-        return new Engine(wasm, await loadModel(wasm, config, file, bytes, options), config, file, options);
+        return new Engine(wasm, await loadModel(wasm, config, file, bytes, options), config, file, tokenizer, options);
       } catch (error) {
         wasm.close();
         throw error;
@@ -208,11 +215,13 @@ export class Engine {
     const start = performance.now();
     /** @type {ContextSink | undefined} */
     let sink;
-    const sinkOf = (/** @type {import('./snapshot/format.js').Header[]} */ headers) => {
+    /** @type {Parameters<typeof readSnapshots>[2]} */
+    const sinkOf = (headers, total) => {
       for (const header of headers) checkFit(header, this.config, this.kv);
       const last = headers[headers.length - 1];
       checkFits(last.tokens, 0, ctx);
       this.#open();
+      checkClaim(this.wasm, last, total);
       sink = new ContextSink(this.wasm, this.model, this.config, last);
       return { chunk: sink.chunk.bind(sink) };
     };
@@ -236,7 +245,7 @@ export class Engine {
    * @returns {AsyncGenerator<Piece, void>}
    */
   async *generate(prompt, options = {}) {
-    const { maxTokens = 256, stop = [], prefix, ctx = this.ctx, onStats, onPrefix } = options;
+    const { maxTokens = 256, stop = [], prefix, ctx = this.ctx, onStats, onPrefix } = checkOptions('options', options);
     checkMaxTokens(maxTokens);
     checkStop(stop);
     checkPrefix(prefix);
@@ -401,6 +410,14 @@ export class Engine {
     return new Context(this.wasm, this.model, this.config, { capacity: Math.max(1, capacity), kv: this.kv, parent });
   }
 
+  /** @param {number[]} ids @returns {number[]} a copy */
+  #checkedIds(ids) {
+    const most = this.config.vocab - 1;
+    const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id <= most));
+    if (wrong >= 0) checkInteger(`prompt[${wrong}]`, ids[wrong], 0, most);
+    return ids.slice();
+  }
+
   /** @param {Prompt} prompt @param {boolean} [continues] the prompt follows a prefix: no BOS */
   #ids(prompt, continues = false) {
     this.#open();
@@ -408,7 +425,7 @@ export class Engine {
       const ids = this.tokenizer.encode(prompt, { addSpecial: !continues, parseSpecial: continues });
       if (ids.length > 0) return ids;
     } else if (Array.isArray(prompt) && prompt.length > 0) {
-      if (typeof prompt[0] === 'number') return /** @type {number[]} */ (prompt).slice();
+      if (typeof prompt[0] === 'number') return this.#checkedIds(/** @type {number[]} */ (prompt));
       return this.tokenizer.encode(
         renderChat(this.metadata, this.tokenizer, /** @type {Message[]} */ (prompt), { addGenerationPrompt: true }),
         { addSpecial: !continues, parseSpecial: true },
@@ -432,8 +449,15 @@ async function loadModel(wasm, config, file, bytes, { onProgress, signal }) {
   const model = wasm.exports.hs_model_create(words) >>> 0;
   wasm.exports.hs_free(words);
   if (model === 0) throw new HalfspaceError('unsupported', `${config.name}: ${wasm.lastError()}`, { field: 'configuration' });
-  await loadWeights(wasm, model, file, bytes, { onProgress, signal });
+  await loadWeights(wasm, model, file, config.nLayers, bytes, { onProgress, signal });
   return model;
+}
+
+/** @param {number} tokens of the tokenizer @param {number} rows of the embedding */
+function checkTokens(tokens, rows) {
+  const field = 'tokenizer.ggml.tokens';
+  if (tokens > rows)
+    throw new HalfspaceError('bad-file', `${tokens} tokens, the embedding has ${rows} (${field})`, { field, value: tokens, limit: rows });
 }
 
 /** @param {Prefix | undefined} prefix */
@@ -449,8 +473,8 @@ function checkMaxTokens(maxTokens) {
 
 /** @param {number} ctx */
 function checkContext(ctx) {
-  if (!(Number.isInteger(ctx) && ctx >= 1 && ctx <= 2 ** 20))
-    throw new HalfspaceError('bad-argument', `ctx must be 1..${2 ** 20} tokens`, { field: 'ctx', value: ctx, limit: 2 ** 20 });
+  if (!(Number.isInteger(ctx) && ctx >= 1 && ctx <= MAX_CONTEXT))
+    throw new HalfspaceError('bad-argument', `ctx must be 1..${MAX_CONTEXT} tokens`, { field: 'ctx', value: ctx, limit: MAX_CONTEXT });
 }
 
 /**

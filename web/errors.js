@@ -3,6 +3,14 @@
  *   | 'closed' | 'no-simd' | 'quota' | 'not-found' | 'bad-chunk' | 'worker-lost'} ErrorCode
  */
 
+/** Messages are one line of text, whatever names of a file they quote. */
+const MESSAGE_UNITS = 1000;
+
+/** @param {string} message */
+const oneLine = (message) =>
+  // eslint-disable-next-line no-control-regex -- these are what a terminal would obey
+  message.slice(0, MESSAGE_UNITS).replace(/[\0-\x1f\x7f-\x9f\u2028\u2029]/g, '\ufffd');
+
 /** Every error Halfspace throws: a code to branch on, one readable line, and what exactly was wrong. */
 export class HalfspaceError extends Error {
   /**
@@ -12,7 +20,7 @@ export class HalfspaceError extends Error {
    *   file key at fault; value: what it was; limit: what is allowed
    */
   constructor(code, message, { field, value, limit, cause } = {}) {
-    super(message, cause === undefined ? undefined : { cause });
+    super(oneLine(message), cause === undefined ? undefined : { cause });
     this.name = 'HalfspaceError';
     this.code = code;
     this.field = field;

@@ -1,11 +1,29 @@
-/** The header of a GGUF file: metadata and tensor table, parsed by a library, range-checked here. Spec: ggml/docs/gguf.md. */
-import { gguf } from '@huggingface/gguf';
-
+/**
+ * The header of a GGUF file: metadata and tensor table, each value checked when it is read. Spec: ggml/docs/gguf.md.
+ *
+ * Not @huggingface/gguf 0.4.6, with which the tests compare: behind the end of a file it reads zeros, texts that go beyond what
+ * it has read are cut without a word, it aligns in 32 bits, and its errors name neither key nor limit.
+ */
+import { shown } from './checks.js';
 import { HalfspaceError } from './errors.js';
+import { atMost, bad, HeaderReader } from './gguf-reader.js';
 import { hasSha256, sha256 } from './sha256.js';
 
-/** Stated limits of a header. */
-export const LIMITS = { headerBytes: 64 << 20, tensors: 10_000, metadata: 10_000 };
+/** Stated limits of a header; nameBytes: of keys and names of tensors; listLength: entries of a list. */
+export const LIMITS = {
+  headerBytes: 64 << 20,
+  tensors: 10_000,
+  metadata: 10_000,
+  nameBytes: 256,
+  stringBytes: 1 << 20,
+  listLength: 1 << 20,
+  dimensions: 4,
+  dimension: 2 ** 31 - 1,
+  alignment: 1 << 16,
+};
+const MAGIC = 0x46554747;
+const VERSIONS = [2, 3];
+const DEFAULT_ALIGNMENT = 32;
 
 /** Types that can be loaded: weights and bytes per block. */
 export const TENSOR_TYPES = new Map([
@@ -39,14 +57,6 @@ export const TENSOR_TYPES = new Map([
  */
 
 /**
- * @param {string} message
- * @param {string} field
- * @param {unknown} [value]
- * @param {unknown} [limit]
- */
-const bad = (message, field, value, limit) => new HalfspaceError('bad-file', message, { field, value, limit });
-
-/**
  * Reads and checks the header. Nothing beyond it is read.
  * @param {import('./sources.js').ByteSource} source
  * @param {{signal?: AbortSignal}} [options]
@@ -54,104 +64,98 @@ const bad = (message, field, value, limit) => new HalfspaceError('bad-file', mes
  * @throws {HalfspaceError} bad-file: not GGUF, wrong version, counts over the limits, truncated, overlapping; unsupported: tensor type
  */
 export async function readGguf(source, { signal } = {}) {
-  if (source.size < 24) throw bad(`${source.name}: ${source.size} bytes are too few for a GGUF header`, 'size', source.size, 24);
-  const start = new DataView((await source.read(0, 24, { signal })).buffer);
-  if (start.getUint32(0) !== 0x47475546) throw bad(`${source.name}: not a GGUF file`, 'magic', start.getUint32(0).toString(16), '47475546');
-  const version = start.getUint32(4, true);
-  if (version !== 2 && version !== 3)
-    throw bad(`${source.name}: GGUF version ${version} is not supported (2 and 3 are)`, 'version', version, 3);
-  checkCount('tensor_count', start.getBigUint64(8, true), LIMITS.tensors);
-  checkCount('metadata_kv_count', start.getBigUint64(16, true), LIMITS.metadata);
-  const parsed = await parse(source, signal);
-  const tensors = parsed.tensorInfos.map((info) => checkTensor(source, info, Number(parsed.tensorDataOffset)));
-  tensors.sort((a, b) => a.offset - b.offset);
-  for (let i = 1; i < tensors.length; i++) {
-    const end = tensors[i - 1].offset + tensors[i - 1].nbytes;
-    if (tensors[i].offset < end) throw bad(`tensor ${tensors[i].name} overlaps ${tensors[i - 1].name}`, 'offset', tensors[i].offset, end);
+  const reader = new HeaderReader(source, LIMITS, signal);
+  const magic = await reader.uint32('magic');
+  if (magic !== MAGIC) throw bad(`${source.name}: not a GGUF file`, 'magic', magic.toString(16), MAGIC.toString(16));
+  const version = await reader.uint32('version');
+  if (!VERSIONS.includes(version)) throw bad(`${source.name}: GGUF version ${version} is not supported`, 'version', version, VERSIONS);
+  const tensorCount = atMost(await reader.uint64('tensor_count'), LIMITS.tensors, 'tensor_count', 'tensor_count');
+  const metadataCount = atMost(await reader.uint64('metadata_kv_count'), LIMITS.metadata, 'metadata_kv_count', 'metadata_kv_count');
+  const metadata = await readMetadata(reader, metadataCount);
+  const alignment = alignmentOf(metadata);
+  const infos = [];
+  for (let i = 0; i < tensorCount; i++) infos.push(await readTensor(reader, alignment));
+  const dataOffset = Math.ceil(reader.at / alignment) * alignment;
+  const tensors = infos.map((info) => checkTensor(source, info, dataOffset));
+  checkOverlaps(tensors);
+  const fingerprint = hasSha256() ? await sha256(await reader.bytesTo(dataOffset)) : undefined;
+  return { metadata, tensors, fingerprint };
+}
+
+/** @param {HeaderReader} reader @param {number} count @returns {Promise<Record<string, any>>} */
+async function readMetadata(reader, count) {
+  const metadata = Object.create(null); // keys are the file's: one may be __proto__
+  for (let i = 0; i < count; i++) {
+    const key = await reader.string('metadata', LIMITS.nameBytes);
+    if (key in metadata) throw bad(`key ${key} is there twice`, key, i, 1);
+    metadata[key] = await reader.value(key);
   }
-  if (new Set(tensors.map((t) => t.name)).size !== tensors.length) throw bad('two tensors have the same name', 'name');
-  const fingerprint = hasSha256() ? await sha256(parsed.header) : undefined;
-  return { metadata: parsed.metadata, tensors, fingerprint };
+  return metadata;
+}
+
+/** @param {Record<string, unknown>} metadata */
+function alignmentOf(metadata) {
+  const field = 'general.alignment';
+  const value = metadata[field] ?? DEFAULT_ALIGNMENT;
+  const fits = typeof value === 'number' && value >= 1 && value <= LIMITS.alignment && Number.isInteger(Math.log2(value));
+  if (!fits) throw bad(`${field} must be a power of two up to ${LIMITS.alignment}, not ${shown(value)}`, field, value, LIMITS.alignment);
+  return value;
 }
 
 /**
- * @param {string} field
- * @param {bigint} count
- * @param {number} limit
+ * An entry of the tensor table.
+ * @param {HeaderReader} reader
+ * @param {number} alignment
  */
-function checkCount(field, count, limit) {
-  if (count > BigInt(limit)) throw bad(`${field} is ${count}, the limit is ${limit}`, field, count, limit);
-}
-
-/**
- * The library reads through fetch, range after range; it gets one that answers from the source, and never beyond the header's
- * limit. Beside what it finds: the bytes before the tensors' data.
- * @param {import('./sources.js').ByteSource} source
- * @param {AbortSignal | undefined} signal
- */
-async function parse(source, signal) {
-  const start = new Uint8Array(Math.min(source.size, LIMITS.headerBytes));
-  let known = 0;
-  /** @type {(first: number, end: number) => Promise<Uint8Array>} */
-  const read = async (first, end) => {
-    const bytes = await source.read(first, end - first, { signal });
-    if (first <= known) {
-      start.set(bytes, first);
-      known = Math.max(known, end);
-    }
-    return bytes;
-  };
-  /** @type {typeof fetch} */
-  const fetchRange = async (_url, init) => {
-    const [first, last] = /** @type {string} */ (new Headers(init?.headers).get('range')).replace('bytes=', '').split('-').map(Number);
-    const end = Math.min(last + 1, source.size, LIMITS.headerBytes);
-    if (first >= end) throw bad(`${source.name}: the header ends at byte ${source.size}, before its tables do`, 'size', source.size);
-    return new Response(/** @type {BodyInit} */ (await read(first, end)), { status: 206 });
-  };
-  try {
-    const parsed = await gguf('https://source.invalid/model.gguf', { fetch: fetchRange });
-    const end = Math.min(Number(parsed.tensorDataOffset), start.length);
-    if (end > known) await read(known, end); // padding behind the tables
-    return { ...parsed, header: start.subarray(0, end) };
-  } catch (cause) {
-    if (cause instanceof HalfspaceError) throw cause;
-    throw new HalfspaceError('bad-file', `${source.name}: broken GGUF header: ${/** @type {Error} */ (cause).message}`, {
-      field: 'header',
-      cause,
-    });
-  }
+async function readTensor(reader, alignment) {
+  const name = await reader.string('tensors', LIMITS.nameBytes);
+  const dimensions = atMost(await reader.uint32(name), LIMITS.dimensions, `the number of dimensions of tensor ${name}`, name);
+  const shape = [];
+  for (let i = 0; i < dimensions; i++)
+    shape.push(atMost(await reader.uint64(name), LIMITS.dimension, `dimension ${i} of tensor ${name}`, name));
+  const type = await reader.uint32(name);
+  const offset = Number(await reader.uint64(name));
+  if (offset % alignment !== 0) throw bad(`tensor ${name} starts at ${offset}, not aligned to ${alignment}`, name, offset, alignment);
+  return { name, shape, type, offset };
 }
 
 /**
  * @param {import('./sources.js').ByteSource} source
- * @param {{name: string, dtype: number, shape: bigint[], offset: bigint}} info
+ * @param {{name: string, shape: number[], type: number, offset: number}} info
  * @param {number} dataOffset
  * @returns {GgufTensor}
  */
-function checkTensor(source, info, dataOffset) {
-  const type = TENSOR_TYPES.get(info.dtype);
+function checkTensor(source, { name, shape, type: typeNumber, offset: relative }, dataOffset) {
+  const type = TENSOR_TYPES.get(typeNumber);
   if (!type) {
-    throw new HalfspaceError('unsupported', `tensor ${info.name} has type ${info.dtype}, which is not supported`, {
-      field: info.name,
-      value: info.dtype,
+    throw new HalfspaceError('unsupported', `tensor ${name} has type ${typeNumber}, which is not supported`, {
+      field: name,
+      value: typeNumber,
       limit: [...TENSOR_TYPES.values()].map((t) => t.name).join(', '),
     });
   }
-  const [cols, rows, ...rest] = [...info.shape.map(Number), 1];
-  if (rest.some((n) => n !== 1)) throw bad(`tensor ${info.name} has more than two dimensions`, info.name, info.shape.join('x'), 2);
-  if (!(cols > 0 && rows > 0 && Number.isSafeInteger(cols * rows)))
-    throw bad(`tensor ${info.name} has the shape ${info.shape.join('x')}`, info.name, info.shape.join('x'));
-  if (cols % type.weights !== 0)
-    throw bad(`tensor ${info.name}: ${cols} columns are not whole ${type.name} blocks`, info.name, cols, type.weights);
-  const offset = dataOffset + Number(info.offset);
-  const nbytes = (rows * cols * type.bytes) / type.weights;
-  if (!(offset + nbytes <= source.size)) {
-    throw bad(
-      `${source.name} is truncated: tensor ${info.name} ends at byte ${offset + nbytes} of ${source.size}`,
-      info.name,
-      offset + nbytes,
-      source.size,
-    );
+  const shown = shape.join('x');
+  const [cols = 0, rows = 1, ...rest] = shape;
+  if (rest.some((n) => n !== 1)) throw bad(`tensor ${name} has more than two dimensions: ${shown}`, name, shown, 2);
+  if (cols === 0 || rows === 0) throw bad(`tensor ${name} has the shape ${shown}: nothing is in it`, name, shown, 1);
+  if (cols % type.weights !== 0) throw bad(`tensor ${name}: ${cols} columns are not whole ${type.name} blocks`, name, cols, type.weights);
+  const offset = dataOffset + relative;
+  // Where the sum is no longer exact it is beyond any file.
+  const end = offset + ((rows * cols) / type.weights) * type.bytes;
+  if (end > source.size)
+    throw bad(`${source.name} is truncated: tensor ${name} ends at byte ${end} of ${source.size}`, name, end, source.size);
+  return { name, type: typeNumber, typeName: type.name, rows, cols, offset, nbytes: end - offset };
+}
+
+/** @param {GgufTensor[]} tensors are sorted by where they lie */
+function checkOverlaps(tensors) {
+  tensors.sort((a, b) => a.offset - b.offset);
+  const names = new Set();
+  let end = 0;
+  for (const { name, offset, nbytes } of tensors) {
+    if (offset < end) throw bad(`tensor ${name} overlaps the one before it`, 'offset', offset, end);
+    if (names.has(name)) throw bad(`two tensors have the name ${name}`, 'name', name, 1);
+    names.add(name);
+    end = offset + nbytes;
   }
-  return { name: info.name, type: info.dtype, typeName: type.name, rows, cols, offset, nbytes };
 }

@@ -2,6 +2,7 @@
  * Chooses the next token from logits. Stages and their order are llama.cpp's: repetition penalty, top-k, top-p, min-p,
  * temperature. Top-p and min-p look at the probabilities before temperature.
  */
+import { checkInteger, checkOptions, shown } from './checks.js';
 import { HalfspaceError } from './errors.js';
 
 /**
@@ -50,7 +51,7 @@ function checked(field, value, least, most, integer) {
   if (ok) return value;
   const kind = integer ? 'an integer' : 'a number';
   const range = least === Number.MIN_VALUE ? 'above 0' : most < 1e15 ? `in ${least}..${most}` : `of ${least} or more`;
-  throw new HalfspaceError('bad-argument', `${field} must be ${kind} ${range}, not ${String(value)}`, {
+  throw new HalfspaceError('bad-argument', `${field} must be ${kind} ${range}, not ${shown(value)}`, {
     field,
     value,
     limit: [least, most],
@@ -205,6 +206,7 @@ function draw(logits, candidates, max, temperature, random) {
  * @throws {HalfspaceError} 'bad-argument' naming the option that is out of range
  */
 export function createSampler(options = {}) {
+  checkOptions('sampler', options);
   const [temperature, topK, topP, minP, penalty, window] = RANGES.map(([field, otherwise, least, most, integer]) =>
     checked(field, options[field] ?? otherwise, least, most, integer),
   );
@@ -222,7 +224,10 @@ export function createSampler(options = {}) {
     scratch.set(logits);
     const recent = new Set();
     for (let i = Math.max(0, recentTokens.length - window); i < recentTokens.length; i++) recent.add(recentTokens[i]);
-    for (const id of recent) scratch[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
+    for (const id of recent) {
+      checkInteger('recentTokens', id, 0, 2 ** 31 - 1);
+      scratch[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
+    }
     return scratch;
   };
 

@@ -1,6 +1,7 @@
 /** Threads: how many there can be here, and the workers that are them. */
 import { threads as threadsSupported } from 'wasm-feature-detect';
 
+import { shown } from './checks.js';
 import { badArgument, HalfspaceError } from './errors.js';
 import { builtin, inNode, nodeWorker, pageWorker } from './runtime.js';
 
@@ -36,7 +37,7 @@ function processors() {
  */
 export async function threadCount(wanted, reasons) {
   if (wanted !== 'auto' && !(Number.isInteger(wanted) && wanted >= 1 && wanted <= MAX_THREADS))
-    throw badArgument('threads', `must be auto or 1 to ${MAX_THREADS}, not ${wanted}`, wanted, MAX_THREADS);
+    throw badArgument('threads', `must be auto or 1 to ${MAX_THREADS}, not ${shown(wanted)}`, wanted, MAX_THREADS);
   if (wanted === 1) return 1;
   const why = await obstacle();
   if (!why) return wanted === 'auto' ? Math.min(AUTO_THREADS, processors()) : wanted;

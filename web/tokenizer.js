@@ -1,9 +1,10 @@
 /** Text to token ids and back, from the metadata of a GGUF file. Ids are those llama.cpp gives for the same file. */
+import { shown } from './checks.js';
 import { HalfspaceError } from './errors.js';
 import { bpeTokenBytes, createBpe } from './tokenizer/bpe.js';
 import { createSpecialSplitter } from './tokenizer/special.js';
 import { SPACE, createSpm } from './tokenizer/spm.js';
-import { TOKEN_TYPE, flag, numberArray, readVocabulary, stringArray } from './tokenizer/vocabulary.js';
+import { TEXT_LIMITS, TOKEN_TYPE, flag, numberArray, readVocabulary, stringArray } from './tokenizer/vocabulary.js';
 
 /** @typedef {import('./tokenizer/vocabulary.js').Vocabulary} Vocabulary */
 
@@ -21,6 +22,7 @@ import { TOKEN_TYPE, flag, numberArray, readVocabulary, stringArray } from './to
  * @property {(ids: Iterable<number>, options?: {skipSpecial?: boolean}) => string} decode
  *   skipSpecial (default false): leaves control tokens out. The space that encode puts in front is taken off again.
  * @property {(options?: {skipSpecial?: boolean}) => TextStream} decodeStream for text that follows other text
+ * @property {(text: string) => string} protect for encode with parseSpecial: the same text, in which no control token is found
  * @property {number | null} bosId
  * @property {boolean} addBos whether encode puts BOS in front
  * @property {number | null} eosId the end token the file names
@@ -52,7 +54,11 @@ function createModel(metadata) {
     case 'gpt2': {
       const vocabulary = readVocabulary(metadata, { bosId: null, eosId: null });
       const pre = metadata['tokenizer.ggml.pre'] ?? 'default';
-      const { addBos, encode } = createBpe(vocabulary, stringArray(metadata, 'tokenizer.ggml.merges'), /** @type {string} */ (pre));
+      const { addBos, encode } = createBpe(
+        vocabulary,
+        stringArray(metadata, 'tokenizer.ggml.merges', TEXT_LIMITS.merge),
+        /** @type {string} */ (pre),
+      );
       return { vocabulary, encode, addBos, addSpacePrefix: false, tokenBytes: bpeTokenBytes };
     }
     case 'llama': {
@@ -68,7 +74,7 @@ function createModel(metadata) {
       };
     }
     default:
-      throw new HalfspaceError('unsupported', `Tokenizer kind "${String(kind)}" is not supported (${field})`, {
+      throw new HalfspaceError('unsupported', `Tokenizer kind "${shown(kind)}" is not supported (${field})`, {
         field,
         value: kind,
         limit: ['gpt2', 'llama'],
@@ -130,14 +136,14 @@ export function createTokenizer(metadata) {
   const addBos = flag(metadata, 'tokenizer.ggml.add_bos_token', model.addBos);
   const before = addedToken(bosId, addBos, 'bos');
   const after = addedToken(eosId, flag(metadata, 'tokenizer.ggml.add_eos_token', false), 'eos');
-  const splitSpecial = createSpecialSplitter(specialTokens(model.vocabulary, String(metadata['general.name'] ?? '')));
+  const special = createSpecialSplitter(specialTokens(model.vocabulary, String(metadata['general.name'] ?? '')));
 
   /** @param {number} id */
   const textOf = (id) => {
     const text = texts[id];
     if (text === undefined) {
       const limit = texts.length - 1;
-      throw new HalfspaceError('bad-argument', `Token id ${String(id)} is not in 0..${limit}`, { field: 'id', value: id, limit });
+      throw new HalfspaceError('bad-argument', `Token id ${shown(id)} is not in 0..${limit}`, { field: 'id', value: id, limit });
     }
     return text;
   };
@@ -183,7 +189,7 @@ export function createTokenizer(metadata) {
       }
       const ids = addSpecial ? [...before] : [];
       let afterSpecial = true;
-      for (const fragment of splitSpecial(text.replace(/[\ud800-\udfff]/gu, '\ufffd'), parseSpecial)) {
+      for (const fragment of special.split(text.replace(/[\ud800-\udfff]/gu, '\ufffd'), parseSpecial)) {
         if (typeof fragment === 'number') ids.push(fragment);
         else model.encode(model.addSpacePrefix && afterSpecial ? ` ${fragment}` : fragment, ids);
         afterSpecial = typeof fragment === 'number';
@@ -203,6 +209,7 @@ export function createTokenizer(metadata) {
       return text + stream.flush();
     },
     decodeStream,
+    protect: special.protect,
     bosId,
     addBos,
     eosId,

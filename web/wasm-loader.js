@@ -1,6 +1,7 @@
 /** Picks, instantiates and checks a WebAssembly build of the C core. */
 import { relaxedSimd, simd } from 'wasm-feature-detect';
 
+import { shown } from './checks.js';
 import { HalfspaceError } from './errors.js';
 import { builtin, inNode } from './runtime.js';
 import { threadCount, ThreadPool } from './thread-pool.js';
@@ -197,7 +198,7 @@ async function instantiate(variant, options, threads, reasons) {
 export async function loadWasm(options = {}, threads = 1) {
   const variant = options.variant ?? 'auto';
   if (!['auto', 'relaxed', 'simd'].includes(variant))
-    throw new HalfspaceError('bad-argument', `variant must be auto, relaxed or simd, not ${variant}`, {
+    throw new HalfspaceError('bad-argument', `variant must be auto, relaxed or simd, not ${shown(variant)}`, {
       field: 'variant',
       value: variant,
       limit: 'auto, relaxed, simd',

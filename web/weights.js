@@ -37,24 +37,30 @@ const LAYER_SLOTS = new Map(
 
 /**
  * @param {string} name
+ * @param {number} layers of the model
  * @returns {{slot: number, layer: number}}
- * @throws {HalfspaceError} unsupported: a tensor this forward pass would ignore
+ * @throws {HalfspaceError} unsupported: a tensor this forward pass would ignore; bad-file: one of a layer that is not there
  */
-function place(name) {
+function place(name, layers) {
   const global = GLOBAL_SLOTS.get(name);
   if (global !== undefined) return { slot: global, layer: 0 };
-  const match = /^blk\.(\d+)\.(.+)$/.exec(name);
-  const slot = match && LAYER_SLOTS.get(match[2]);
-  if (!match || slot === undefined || slot === null)
+  const [, digits, rest] = /^blk\.(0|[1-9]\d*)\.(.+)$/.exec(name) ?? [];
+  const slot = LAYER_SLOTS.get(rest);
+  if (slot === undefined)
     throw new HalfspaceError('unsupported', `tensor ${name} is not part of a supported architecture`, { field: 'tensor', value: name });
-  return { slot, layer: Number(match[1]) };
+  const layer = Number(digits);
+  if (layer < layers) return { slot, layer };
+  throw new HalfspaceError('bad-file', `tensor ${name} is of a layer that the model has not: it has ${layers}`, {
+    field: name,
+    value: layer,
+    limit: layers - 1,
+  });
 }
 
 /** The name of a slot. @param {number} slot @param {number} layer */
 function nameOf(slot, layer) {
-  for (const [name, number] of GLOBAL_SLOTS) if (number === slot) return name;
-  for (const [name, number] of LAYER_SLOTS) if (number === slot) return `blk.${layer}.${name}`;
-  throw new Error(`no tensor has slot ${slot}`);
+  const named = (/** @type {Map<string, number>} */ slots) => [...slots.keys()].find((name) => slots.get(name) === slot);
+  return named(GLOBAL_SLOTS) ?? `blk.${layer}.${named(LAYER_SLOTS)}`;
 }
 
 /**
@@ -85,12 +91,13 @@ function createTensors(wasm, model, places) {
  * @param {import('./wasm-loader.js').Wasm} wasm
  * @param {number} model pointer
  * @param {import('./gguf.js').GgufFile} file
+ * @param {number} layers
  * @param {import('./sources.js').ByteSource} source
  * @param {{onProgress?: (bytes: number, total: number) => void, signal?: AbortSignal}} [options]
  * @throws {HalfspaceError} bad-file: a tensor is missing or not of the shape that the metadata ask for; the field is its name
  */
-export async function loadWeights(wasm, model, file, source, { onProgress, signal } = {}) {
-  const places = file.tensors.map((tensor) => ({ tensor, ...place(tensor.name) }));
+export async function loadWeights(wasm, model, file, layers, source, { onProgress, signal } = {}) {
+  const places = file.tensors.map((tensor) => ({ tensor, ...place(tensor.name, layers) }));
   throwIfAborted(signal);
   createTensors(wasm, model, places);
   const total = file.tensors.reduce((sum, t) => sum + t.nbytes, 0);

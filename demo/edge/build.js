@@ -18,8 +18,6 @@ export async function bundleWorker(entry, folder) {
     bundle: true,
     format: 'esm',
     target: 'es2022',
-    // Its build for Node.js imports fs; bundlers take that one, as its exports name no other.
-    alias: { '@huggingface/gguf': local('../../node_modules/@huggingface/gguf/dist/browser/index.mjs') },
     loader: { '.wasm': 'copy' },
     assetNames: '[name]',
     logLevel: 'warning',

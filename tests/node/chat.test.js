@@ -17,6 +17,7 @@ const tokenizerWith = (/** @type {boolean} */ addBos, bosId = /** @type {number 
   eosId: 1,
   addBos,
   tokenText: (/** @type {number} */ id) => ['<bos>', '<eos>'][id],
+  protect: (/** @type {string} */ text) => text,
 });
 const template = (/** @type {unknown} */ source) => ({ 'tokenizer.chat_template': source });
 

@@ -15,9 +15,7 @@ const HEADERS = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-emb
 
 /** Where a page finds the packages that the package imports. */
 const IMPORTS = {
-  '@huggingface/gguf': '/node_modules/@huggingface/gguf/dist/browser/index.mjs',
   '@huggingface/jinja': '/node_modules/@huggingface/jinja/dist/index.js',
-  '@huggingface/tasks': '/node_modules/@huggingface/tasks/dist/esm/index.js',
   '@noble/hashes/': '/node_modules/@noble/hashes/',
   'wasm-feature-detect': '/node_modules/wasm-feature-detect/dist/esm/index.js',
 };

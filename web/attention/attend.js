@@ -1,6 +1,6 @@
 /** Attention of queries over a cache: dense, by half-space reporting, or ReLU^alpha. */
 import { attentionNumbers, attentionStats, attentionValues, attentionWords, statsWords } from '../attention-params.js';
-import { checkInteger } from '../checks.js';
+import { checkInteger, checkOptions, shown } from '../checks.js';
 import { badArgument } from '../errors.js';
 import { FIRST_ROOM } from './core.js';
 import { KvCache } from './kv-cache.js';
@@ -67,6 +67,7 @@ function checkQueries(cache, queries, n) {
  */
 function checkCall(cache, queries, options) {
   if (!(cache instanceof KvCache)) throw badArgument('cache', 'must be a KvCache', cache, 'KvCache');
+  checkOptions('options', options);
   const { n = 1, causal = false, scale = 1 / Math.sqrt(cache.headDim) } = options;
   const { length, size } = cache;
   const { vectors, heads } = checkQueries(cache, queries, n);
@@ -169,9 +170,9 @@ export function attend(cache, queries, options = {}) {
  */
 export function reluThreshold({ n, d, m = 1, delta = 0.01, sigmaQ = 1, sigmaK = 1 }) {
   for (const [field, value] of Object.entries({ n, d, m })) checkInteger(field, value, 1, Number.MAX_SAFE_INTEGER);
-  if (!(delta > 0 && delta < 1)) throw badArgument('delta', `must be between 0 and 1, not ${delta}`, delta, delta >= 1 ? 1 : 0);
+  if (!(delta > 0 && delta < 1)) throw badArgument('delta', `must be between 0 and 1, not ${shown(delta)}`, delta, delta >= 1 ? 1 : 0);
   for (const [field, value] of Object.entries({ sigmaQ, sigmaK })) {
-    if (!(value > 0 && value < Infinity)) throw badArgument(field, `must be a positive number, not ${value}`, value, 0);
+    if (!(value > 0 && value < Infinity)) throw badArgument(field, `must be a positive number, not ${shown(value)}`, value, 0);
   }
   const sigma = 4 * Math.sqrt(1 + Math.log(m / delta) / d) * sigmaQ * sigmaK;
   return sigma * Math.sqrt(0.4 * Math.log(n));

@@ -1,5 +1,5 @@
 /** What indexes, caches and trees have in common: an object inside the core, its shape, its memory, and its end. */
-import { checkInteger, checkName } from '../checks.js';
+import { checkInteger, checkName, shown } from '../checks.js';
 import { badArgument, HalfspaceError } from '../errors.js';
 import { KV_TYPES } from '../kv-types.js';
 
@@ -26,12 +26,13 @@ export function checkShape({ headDim, type = 'q8', maxChunk = 1024 }) {
   if (!(Number.isInteger(headDim) && headDim >= least && headDim <= most && headDim % multiple === 0))
     throw badArgument(
       'headDim',
-      `must be ${least} to ${most}, a multiple of ${multiple}, not ${headDim}`,
+      `must be ${least} to ${most}, a multiple of ${multiple}, not ${shown(headDim)}`,
       headDim,
       headDim < least ? least : most,
     );
   const typeCode = checkName('type', type, KV_TYPES);
-  if (!CHUNKS.includes(maxChunk)) throw badArgument('maxChunk', `must be one of ${CHUNKS.join(', ')}, not ${maxChunk}`, maxChunk, CHUNKS);
+  if (!CHUNKS.includes(maxChunk))
+    throw badArgument('maxChunk', `must be one of ${CHUNKS.join(', ')}, not ${shown(maxChunk)}`, maxChunk, CHUNKS);
   return { headDim, type, maxChunk, typeCode };
 }
 

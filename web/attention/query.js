@@ -1,4 +1,5 @@
 /** What queries of the index and of partition trees have in common. */
+import { shown } from '../checks.js';
 import { badArgument } from '../errors.js';
 import { vectorsOf } from './rows.js';
 
@@ -13,7 +14,7 @@ const LARGEST_FLOAT = 3.4028234663852886e38;
 /** @param {string} field @param {number} x */
 export function checkFinite(field, x) {
   if (!(typeof x === 'number' && Math.abs(x) <= LARGEST_FLOAT))
-    throw badArgument(field, `must be a finite number of at most ${LARGEST_FLOAT} in magnitude, not ${x}`, x, LARGEST_FLOAT);
+    throw badArgument(field, `must be a finite number of at most ${LARGEST_FLOAT} in magnitude, not ${shown(x)}`, x, LARGEST_FLOAT);
   return x;
 }
 

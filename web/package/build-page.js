@@ -40,11 +40,6 @@ const shared = {
   minify: true,
   metafile: true,
   define: { 'globalThis.process': 'undefined' },
-  // Of two builds the one without Node's file system, which its exports map does not offer; and of 200 KB that it imports one file.
-  alias: {
-    '@huggingface/gguf': local('node_modules/@huggingface/gguf/dist/browser/index.mjs'),
-    '@huggingface/tasks': local('node_modules/@huggingface/tasks/dist/esm/gguf.js'),
-  },
   plugins: [besideEachOther],
   logLevel: 'warning',
 };

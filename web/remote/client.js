@@ -1,4 +1,5 @@
 /** The calling side of a worker (wire.js): values, generators, callbacks, abort signals and errors as if it were here. */
+import { checkInteger } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
 import { inNode } from '../runtime.js';
 import { MAX_CALLS, outgoing, pack, unpack, unpackError } from './wire.js';
@@ -130,19 +131,32 @@ export class Remote {
         },
       );
     }
-    const call = new OutgoingCall(port1, out, (message) => this.#received(message));
+    const call = new OutgoingCall(port1, out, (message) => this.#received(message, out));
     this.#calls.add(call);
     void call.ended.then(() => this.#calls.delete(call));
     return call;
   }
 
-  /** @param {Message} message as it came @returns {Message} */
-  #received(message) {
+  /** @param {unknown} message as it came @param {import('./wire.js').Outgoing} out @returns {Message} */
+  #received(message, out) {
+    try {
+      return this.#read(/** @type {any} */ (message), out);
+    } catch (cause) {
+      const { message: why } = /** @type {Error} */ (cause);
+      return { error: new HalfspaceError('worker-lost', `the worker sent what is no message: ${why}`, { field: 'message', cause }) };
+    }
+  }
+
+  /** @param {Message} message @param {import('./wire.js').Outgoing} out @returns {Message} */
+  #read(message, out) {
     if ('state' in message) this.state = message.state;
     if ('error' in message) return { error: unpackError(message.error) };
     const make = { handle: (/** @type {{id: number, data: unknown}} */ { id, data }) => this.#take(id, data) };
     if ('value' in message) return { value: unpack(message.value, make) };
-    return 'call' in message ? { ...message, args: message.args?.map((arg) => unpack(arg, make)) } : message;
+    if ('piece' in message) return { piece: message.piece };
+    const { call, args } = message;
+    checkInteger('call', call, 0, out.functions.length - 1);
+    return { call, args: /** @type {unknown[]} */ (args).map((arg) => unpack(arg, make)) };
   }
 }
 
@@ -158,7 +172,7 @@ class OutgoingCall {
   #out;
   #unlisten;
 
-  /** @param {MessagePort} port @param {import('./wire.js').Outgoing} out @param {(message: Message) => Message} received */
+  /** @param {MessagePort} port @param {import('./wire.js').Outgoing} out @param {(message: unknown) => Message} received */
   constructor(port, out, received) {
     this.port = port;
     this.#out = out;
@@ -210,7 +224,7 @@ class OutgoingCall {
         this.#out.functions[Number(message.call)](...(message.args ?? []));
         continue;
       }
-      if ('error' in message) throw message.error.code === 'aborted' ? this.#aborted(message.error) : message.error;
+      if ('error' in message) throw message.error?.code === 'aborted' ? this.#aborted(message.error) : message.error;
       if (this.#gaveUp) throw this.#aborted();
       return message;
     }

@@ -1,6 +1,7 @@
 /** The worker's side of calls (wire.js): a dispatcher over the methods it is given. */
-import { HalfspaceError } from '../errors.js';
-import { AHEAD, handleMark, outgoing, pack, packError, unpack } from './wire.js';
+import { checkInteger } from '../checks.js';
+import { badArgument, HalfspaceError } from '../errors.js';
+import { AHEAD, handleMark, MAX_CALLS, MAX_SIGNALS, outgoing, pack, packError, unpack } from './wire.js';
 
 /**
  * @typedef {Record<string, (...args: any[]) => unknown>} Methods
@@ -21,6 +22,7 @@ export function serve(owner, service) {
   /** @type {Map<number, {methods: Methods, value: unknown}>} */
   const kept = new Map();
   let handles = 0;
+  let open = 0;
 
   /** @param {unknown} value */
   function keep(value) {
@@ -33,20 +35,22 @@ export function serve(owner, service) {
   /** @param {number} target @param {string} method */
   function methodOf(target, method) {
     const methods = target === 0 ? service.methods : kept.get(target)?.methods;
-    if (methods && !Object.hasOwn(methods, method))
-      throw new HalfspaceError('unsupported', `a worker has no method ${method}`, { field: 'method', value: method });
-    return methods?.[method] ?? freed();
+    if (!methods) return freed();
+    if (typeof method === 'string' && Object.hasOwn(methods, method)) return methods[method];
+    throw new HalfspaceError('unsupported', `a worker has no such method`, { field: 'method', value: method });
   }
 
-  /** @param {{target: number, method: string, args: unknown[], port: MessagePort}} message */
+  /** @param {{target: number, method: string, args: unknown, port: MessagePort}} message */
   async function answer({ target, method, args, port }) {
     const call = new IncomingCall(port, keep);
+    open++;
     /** @type {{value: unknown} | {error: unknown}} */
     let end;
     /** @type {Transferable[]} */
     let transfer = [];
     try {
-      const values = args.map((arg) => unpack(arg, { ...call.marks, handle: ({ id }) => kept.get(id)?.value ?? freed() }));
+      if (open > MAX_CALLS) throw badArgument('calls', `must be at most ${MAX_CALLS} at once`, open, MAX_CALLS);
+      const values = argumentsOf(args, { ...call.marks, handle: ({ id }) => kept.get(id)?.value ?? freed() });
       const result = methodOf(target, method)(...values);
       const value = isGenerator(result) ? await call.pour(result) : await result;
       const mark = keep(value);
@@ -57,12 +61,28 @@ export function serve(owner, service) {
     } catch (error) {
       end = { error: packError(error) };
     }
+    open--;
     if (method === 'free') kept.delete(target);
     port.postMessage({ ...end, state: service.state() }, transfer);
     port.close();
   }
 
-  owner.onmessage = ({ data }) => void ('lock' in data ? hold(data) : answer(data));
+  owner.onmessage = ({ data }) => {
+    // Without a port there is nobody to tell what is wrong.
+    if (!(data?.port instanceof MessagePort)) return;
+    void (typeof data.lock === 'string' ? hold(data) : answer(data));
+  };
+}
+
+/** @param {unknown} packed @param {Parameters<typeof unpack>[1]} make @returns {unknown[]} */
+function argumentsOf(packed, make) {
+  if (!Array.isArray(packed)) throw badArgument('args', 'must be a list', packed, 'list');
+  try {
+    return packed.map((arg) => unpack(arg, make));
+  } catch (cause) {
+    if (cause instanceof HalfspaceError || !(cause instanceof RangeError)) throw cause;
+    throw badArgument('args', 'are nested too deeply', cause.message, 'the stack');
+  }
 }
 
 /** @returns {never} */
@@ -82,8 +102,8 @@ function hold({ lock, port }) {
 }
 
 class IncomingCall {
-  /** @type {AbortController[]} */
-  #controllers = [];
+  /** By the numbers that the other side gave. @type {Map<number, AbortController>} */
+  #controllers = new Map();
   #credit = AHEAD;
   #wake = () => {};
   stopped = false;
@@ -97,14 +117,15 @@ class IncomingCall {
         (/** @type {unknown[]} */ ...args) =>
           port.postMessage({ call: id, args: args.map((arg) => keep(arg) ?? arg) }),
       signal: (/** @type {{id: number, aborted: boolean}} */ { id, aborted }) => {
-        this.#controllers[id] = new AbortController();
-        if (aborted) this.#controllers[id].abort();
-        return this.#controllers[id].signal;
+        const controller = new AbortController();
+        this.#controllers.set(checkInteger('signal', id, 0, MAX_SIGNALS - 1), controller);
+        if (aborted) controller.abort();
+        return controller.signal;
       },
     };
     port.onmessage = ({ data }) => {
-      if ('more' in data) this.#credit += data.more;
-      else if ('abort' in data) this.#controllers[data.abort]?.abort();
+      if (data?.more === 1) this.#credit = Math.min(AHEAD, this.#credit + 1);
+      else if (Number.isInteger(data?.abort)) this.#controllers.get(data.abort)?.abort();
       else this.#stop();
       this.#wake();
     };
@@ -112,7 +133,7 @@ class IncomingCall {
 
   #stop() {
     this.stopped = true;
-    for (const controller of this.#controllers) controller.abort();
+    for (const controller of this.#controllers.values()) controller.abort();
   }
 
   /** Sends what a generator yields, AHEAD pieces before the other side comes back for more. @param {AsyncGenerator<unknown, unknown>} pieces */

@@ -6,7 +6,7 @@
  *   from the worker: {call, args} (of a function of the arguments), {piece}, and at the end {value} or {error}, with {state};
  *   to it: {abort} (number of a signal), {more: 1} (a piece was asked for), {stop: true} (no more is wanted).
  */
-import { ChunkError, HalfspaceError } from '../errors.js';
+import { badArgument, ChunkError, HalfspaceError } from '../errors.js';
 
 /**
  * @typedef {object} WorkerHandle
@@ -21,6 +21,8 @@ import { ChunkError, HalfspaceError } from '../errors.js';
 export const AHEAD = 4;
 /** Calls that may be open at once. */
 export const MAX_CALLS = 4096;
+/** Abort signals among the arguments of a call. */
+export const MAX_SIGNALS = 256;
 
 const MARK = '@halfspace';
 /** Key of an object's handle, on the side that the object is not on. */
@@ -66,7 +68,11 @@ export function pack(value, out) {
 export function unpack(value, make) {
   if (isList(value)) return value.map((part) => unpack(part, make));
   if (!isPlain(value)) return value;
-  if (MARK in value) return make[String(value[MARK])](value);
+  if (MARK in value) {
+    const kind = String(value[MARK]);
+    if (!Object.hasOwn(make, kind)) throw badArgument('mark', `must be one of ${Object.keys(make).join(', ')}`, kind, Object.keys(make));
+    return make[kind](value);
+  }
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, unpack(part, make)]));
 }
 
@@ -92,7 +98,8 @@ export function packError(error) {
 
 /** @param {any} packed */
 export function unpackError(packed) {
-  if (packed.code === undefined) return packed.other;
+  if ('other' in packed) return packed.other;
+  if (typeof packed.code !== 'string' || typeof packed.message !== 'string') throw new TypeError('an error without a code');
   if (!packed.place) return new HalfspaceError(packed.code, packed.message, packed.details);
   return Object.assign(new ChunkError('', { ...packed.place, ...packed.details }), { message: packed.message });
 }

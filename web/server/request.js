@@ -1,5 +1,6 @@
 /** What a client asks for, out of the body of a request to /v1/chat/completions or /v1/completions. */
 import { checkStop } from '../answer-text.js';
+import { LIMITS } from '../chat.js';
 import { ApiError } from './errors.js';
 
 /**
@@ -17,8 +18,6 @@ import { ApiError } from './errors.js';
  * @typedef {Record<string, unknown>} Body
  */
 
-/** Messages of a conversation. */
-export const MAX_MESSAGES = 4096;
 /** What /v1/completions generates where nothing is said, as with OpenAI. */
 const TEXT_TOKENS = 16;
 /** Templates do not know developer, which is OpenAI's later name of system. */
@@ -158,10 +157,10 @@ function wantsUsage({ stream, stream_options: options }) {
  * @returns {import('../chat.js').ChatMessage[]}
  */
 function messages(list) {
-  if (!Array.isArray(list) || list.length === 0 || list.length > MAX_MESSAGES)
+  if (!Array.isArray(list) || list.length === 0 || list.length > LIMITS.messages)
     throw invalid(
       'messages',
-      `must be a list of 1 to ${MAX_MESSAGES} messages`,
+      `must be a list of 1 to ${LIMITS.messages} messages`,
       list === undefined ? 'missing_required_parameter' : undefined,
     );
   return list.map((message, i) => {

@@ -2,6 +2,7 @@
 import { Context } from '../context.js';
 import { badArgument, HalfspaceError } from '../errors.js';
 import { INDEX, partInSlot, placesOf, slotsOf, spanKey } from './format.js';
+import { bytesOf } from './staging.js';
 
 /** HS_KV_TAIL of src/kv/kv.h: a continuation has room for so many keys more, which a restored one can use. */
 const TAIL = 176;
@@ -120,6 +121,28 @@ export function checkFit(header, config, kv) {
   same('shape.kvHeads', header.shape.kvHeads, config.nKvHeads);
   same('shape.headDim', header.shape.headDim, config.headDim);
   for (const [name, value] of Object.entries(ropeOf(config))) same(`rope.${name}`, header.rope?.[name], value);
+}
+
+/** A context may be so much larger than the files that it comes from; one that is cut off says more about itself further on. */
+const CLAIM_BYTES = 64 << 20;
+
+/**
+ * Whether files can hold what a header promises, before memory is made for it.
+ * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {Header} header that fits the model
+ * @param {number | undefined} total bytes of the files; of a stream they are not known, and memory is limited by ctx and
+ *   maxMemoryBytes alone
+ * @throws {HalfspaceError} bad-file
+ */
+export function checkClaim(wasm, header, total = Infinity) {
+  let bytes = 0;
+  for (const place of placesOf(header)) if (place.kvHead === 0) bytes += header.shape.kvHeads * bytesOf(wasm, header, place);
+  if (bytes > total + CLAIM_BYTES)
+    throw new HalfspaceError('bad-file', `snapshot: ${header.tokens} tokens have ${bytes} bytes, the files have ${total}`, {
+      field: 'tokens',
+      value: bytes,
+      limit: total,
+    });
 }
 
 /** Tokens that a restored context inherits from the one it continues. @param {Header} header */

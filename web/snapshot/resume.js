@@ -111,7 +111,8 @@ export const readTokens = (wasm, source, signal) =>
 /**
  * @param {import('../wasm-loader.js').Wasm} wasm
  * @param {SnapshotSource | SnapshotSource[]} source one snapshot, or it and those that add to it, in order
- * @param {(headers: import('./format.js').Header[]) => import('./reader.js').Sink} sinkOf what takes their chunks
+ * @param {(headers: import('./format.js').Header[], total: number | undefined) => import('./reader.js').Sink} sinkOf what takes
+ *   their chunks; total: bytes of all sources, where their sizes are known
  * @param {ReadOptions} [options]
  * @returns {Promise<{info: SnapshotInfo, tokens: number[]}>} of the last one
  */
@@ -140,7 +141,7 @@ export async function readSnapshots(wasm, source, sinkOf, { signal, onProgress }
       (/** @type {number | undefined} */ sum, { size }) => (sum === undefined || size === undefined ? undefined : sum + size),
       0,
     );
-    const sink = sinkOf(headers);
+    const sink = sinkOf(headers, total);
     /** @type {SnapshotInfo | undefined} */
     let info;
     for (const one of opened) info = await one.read(sink, info);

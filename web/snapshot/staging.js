@@ -6,6 +6,15 @@ import { HEAD_BYTES } from './format.js';
 /** A head, and its checksum behind. */
 const SMALL_BYTES = 64;
 
+/**
+ * Bytes of a chunk record's payload.
+ * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {Pick<import('./format.js').Header, 'kind' | 'shape' | 'kv'>} header
+ * @param {{sealed: boolean, keys: number}} span
+ */
+export const bytesOf = (wasm, { kind, shape, kv }, { sealed, keys }) =>
+  wasm.exports.hs_record_bytes(shape.headDim, KV_TYPES[kv], kind === 'index' ? 1 : 0, sealed ? 1 : 0, keys) >>> 0;
+
 export class Staging {
   #small;
   #payload = 0;
@@ -53,13 +62,9 @@ export class Staging {
     return new DataView(this.wasm.memory.buffer).getBigUint64(this.#small + HEAD_BYTES, true);
   }
 
-  /**
-   * Bytes of a chunk record's payload.
-   * @param {Pick<import('./format.js').Header, 'kind' | 'shape' | 'kv'>} header
-   * @param {{sealed: boolean, keys: number}} span
-   */
-  bytesOf({ kind, shape, kv }, { sealed, keys }) {
-    return this.wasm.exports.hs_record_bytes(shape.headDim, KV_TYPES[kv], kind === 'index' ? 1 : 0, sealed ? 1 : 0, keys) >>> 0;
+  /** As bytesOf(). @param {Parameters<typeof bytesOf>[1]} header @param {Parameters<typeof bytesOf>[2]} span */
+  bytesOf(header, span) {
+    return bytesOf(this.wasm, header, span);
   }
 
   /** An abort frees it between two steps of what uses it. */

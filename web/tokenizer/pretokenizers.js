@@ -6,6 +6,7 @@
  * ASCII is replaced by the letter of its category. One unit per character also keeps the regex engine linear and its
  * backtracking stack small on megabytes of text.
  */
+import { shown } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
 
 /**
@@ -252,7 +253,7 @@ function split(text, steps) {
 export function createPreTokenizer(name) {
   const kind = KINDS.find(({ names }) => names.includes(name));
   if (!kind) {
-    throw new HalfspaceError('unsupported', `Unknown pre-tokenizer "${name}" (tokenizer.ggml.pre)`, {
+    throw new HalfspaceError('unsupported', `Unknown pre-tokenizer "${shown(name)}" (tokenizer.ggml.pre)`, {
       field: 'tokenizer.ggml.pre',
       value: name,
       limit: KINDS.flatMap(({ names }) => names),

@@ -1,5 +1,9 @@
 /** The vocabulary of a GGUF file: tokens, their types, and which of them are special, read as llama.cpp reads them. */
+import { shown } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
+
+/** UTF-16 units of a token, and of a merge of two. */
+export const TEXT_LIMITS = { token: 1024, merge: 2049 };
 
 /** `tokenizer.ggml.token_type` */
 export const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
@@ -66,13 +70,16 @@ const badFile = (field, message, value, limit) => new HalfspaceError('bad-file',
 /**
  * @param {Record<string, unknown>} metadata
  * @param {string} field
+ * @param {number} most UTF-16 units of each
  * @returns {string[]}
  */
-export function stringArray(metadata, field) {
+export function stringArray(metadata, field, most) {
   const value = metadata[field];
   if (!Array.isArray(value) || value.length === 0 || !value.every((item) => typeof item === 'string')) {
     throw badFile(field, value === undefined ? 'The file has no such list' : 'Not a list of strings');
   }
+  const longest = value.reduce((length, text) => Math.max(length, text.length), 0);
+  if (longest > most) throw badFile(field, `A text of ${longest} UTF-16 units, the limit is ${most}`, longest, most);
   return value;
 }
 
@@ -85,10 +92,12 @@ export function stringArray(metadata, field) {
 export function numberArray(metadata, field, count) {
   const value = metadata[field];
   if (value === undefined) return undefined;
-  if (!Array.isArray(value) && !ArrayBuffer.isView(value)) throw badFile(field, 'Not a list of numbers');
-  const numbers = /** @type {ArrayLike<number>} */ (value);
+  // A list of no numbers is one of texts, too.
+  const numbers = ArrayBuffer.isView(value) || Array.isArray(value) ? /** @type {ArrayLike<unknown>} */ (value) : [];
   if (numbers.length < count) throw badFile(field, `${numbers.length} entries for ${count} tokens`, numbers.length, count);
-  return numbers;
+  for (let i = 0; i < count; i++)
+    if (typeof numbers[i] !== 'number') throw badFile(field, `Entry ${i} is not a number of 32 bits`, numbers[i]);
+  return /** @type {ArrayLike<number>} */ (numbers);
 }
 
 /**
@@ -112,9 +121,9 @@ function specialId(metadata, name, size) {
   const field = `tokenizer.ggml.${name}`;
   const value = metadata[field];
   if (value === undefined) return null;
-  const id = Number(value);
-  if (!Number.isInteger(id) || id < 0 || id >= size) {
-    throw badFile(field, `Token id ${String(value)} is not in the vocabulary of ${size} tokens`, value, size - 1);
+  const id = typeof value === 'bigint' ? Number(value) : value;
+  if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= size) {
+    throw badFile(field, `Token id ${shown(value)} is not in the vocabulary of ${size} tokens`, value, size - 1);
   }
   return id;
 }
@@ -127,7 +136,7 @@ function specialId(metadata, name, size) {
  */
 export function readVocabulary(metadata, defaults) {
   const field = 'tokenizer.ggml.tokens';
-  const texts = stringArray(metadata, field).map((text, id) => text || `[EMPTY_${id}]`);
+  const texts = stringArray(metadata, field, TEXT_LIMITS.token).map((text, id) => text || `[EMPTY_${id}]`);
   const size = texts.length;
   const idOf = new Map(texts.map((text, id) => [text, id]));
   if (idOf.size !== size) {

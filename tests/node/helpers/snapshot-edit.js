@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 
 import { coreOf } from '../../../web/attention/core.js';
-import { CHECKED_BYTES, HEAD_BYTES, readHead, START_BYTES, TYPES, writeHead } from '../../../web/snapshot/format.js';
+import { CHECKED_BYTES, HEAD_BYTES, readHead, START_BYTES, TRAILER_BYTES, TYPES, writeHead } from '../../../web/snapshot/format.js';
 import { Staging } from '../../../web/snapshot/staging.js';
 
 export { bytesOf, inPieces } from '../../suites/snapshot-bytes.js';
@@ -33,12 +33,12 @@ export async function putTogether(bytes, parts) {
   const hash = createHash('sha256');
   let length = START_BYTES;
   parts.forEach(({ head, payload }, index) => {
-    if (head.type === TYPES.trailer) {
+    if (head.type === TYPES.trailer && payload.length === TRAILER_BYTES) {
       payload = payload.slice();
       const view = new DataView(payload.buffer);
       view.setUint32(0, index, true);
       view.setBigUint64(8, BigInt(length), true);
-      payload.set(hash.digest(), 16);
+      payload.set(hash.copy().digest(), 16);
     }
     staging.reserve(payload.length);
     staging.payload(payload.length).set(payload);
