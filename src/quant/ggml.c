@@ -123,7 +123,6 @@ void hs_ggml_block(int type, const uint8_t *row, int index, hs_block *out) {
         break;
     case HS_GGML_Q4_K: decode_k45(block, sub, 0, block + 16, out); break;
     case HS_GGML_Q5_K: decode_k45(block, sub, block + 16, block + 48, out); break;
-    case HS_GGML_Q6_K: decode_k6(block, sub, out); break;
-    default: break;
+    default: decode_k6(block, sub, out); break; /* HS_GGML_Q6_K, the last of them */
     }
 }
