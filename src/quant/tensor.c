@@ -32,13 +32,13 @@ int hs_tensor_init(hs_tensor *t, int ggml_type, int rows, int cols) {
     int unit = hs_pack_is_float(pack) ? 4 : hs_ggml_block_weights(ggml_type);
     if (rows < 1) return hs_error_set(HS_ERR_ARGUMENT, "tensor rows", rows, 1);
     if (cols < 1 || cols % unit != 0) return hs_error_set(HS_ERR_ARGUMENT, "tensor columns are not whole blocks", cols, unit);
-    int row_groups = (rows + 3) / 4;
-    /* In double: on a 32-bit machine the product may not fit a size_t. */
-    double bytes = hs_pack_is_float(pack) ? (double)rows * (double)hs_ggml_row_bytes(ggml_type, cols)
-                                          : (double)row_groups * (cols / HS_BLOCK) * hs_pack_tile_bytes(pack);
-    size_t scale_bytes = hs_pack_is_float(pack) ? 0 : hs_align_up((size_t)row_groups * 4 * sizeof(float));
-    uint8_t *block = bytes < (double)(SIZE_MAX / 2) ? hs_mem_alloc(scale_bytes + (size_t)bytes) : NULL;
-    if (!block) return hs_error_set(HS_ERR_MEMORY, "no memory for a weight tensor of bytes", (double)scale_bytes + bytes, (double)(SIZE_MAX / 2));
+    int row_groups = rows / 4 + (rows % 4 > 0);
+    /* Not in size_t: on a 32-bit machine the products may not fit it. */
+    int64_t bytes = hs_pack_is_float(pack) ? (int64_t)rows * hs_ggml_row_bytes(ggml_type, cols)
+                                           : (int64_t)row_groups * (cols / HS_BLOCK) * hs_pack_tile_bytes(pack);
+    int64_t scale_bytes = hs_pack_is_float(pack) ? 0 : (int64_t)row_groups * 4 * (int64_t)sizeof(float);
+    uint8_t *block = scale_bytes + bytes <= (int64_t)UINT32_MAX ? hs_mem_alloc((size_t)(scale_bytes + bytes)) : NULL;
+    if (!block) return hs_error_set(HS_ERR_MEMORY, "no memory for a weight tensor of bytes", (double)(scale_bytes + bytes), (double)hs_mem_used());
     *t = (hs_tensor){.pack = pack, .ggml_type = ggml_type, .rows = rows, .cols = cols};
     t->row_scale = scale_bytes ? (float *)(void *)block : NULL;
     t->data = block + scale_bytes;

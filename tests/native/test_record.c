@@ -338,6 +338,11 @@ static void test_writes(void) {
     record[at + 1] |= 0x80;
     ok(as_it_was == HS_OK && hs_record_read(&c.kv, &span, 0, record) == HS_ERR_ARGUMENT && strstr(hs_error_last(), "bits of the keys"), "a key behind the last one of a cache is not read");
     free(record);
+    free_cache(&c);
+    c = new_cache(NORMAL, HS_KV_Q8, D, 700, NULL);
+    append(&c, 700, 700, 0);
+    span = (hs_span_of_keys){1, 16, 128};
+    ok(hs_record_write(&c.kv, &span, out) == HS_ERR_ARGUMENT && strstr(hs_error_last(), "holds otherwise") && hs_error_limit() == 700, "a chunk that was not sealed is not written");
     free(out);
     free_cache(&c);
 }
