@@ -12,7 +12,7 @@ define need
 	fi
 endef
 
-.PHONY: tools-wasm tools-native tools-browser tools-npm tools-bench tools-package tools-runtimes
+.PHONY: tools-wasm tools-native tools-lint tools-coverage tools-browser tools-npm tools-bench tools-package tools-runtimes
 
 tools-wasm: tools-npm
 	$(call need,emcc clang-22 wasm-ld-22,emscripten clang-22 lld-22 llvm-22)
@@ -20,6 +20,12 @@ tools-wasm: tools-npm
 # The sanitizers' runtime and SIMDe are libraries: their files are what shows that they are there.
 tools-native:
 	$(call need,clang-19 clang-format-19 cppcheck /usr/include/simde/wasm/simd128.h /usr/lib/llvm-19/lib/clang/19/lib/*/libclang_rt.asan*.a,clang-19 libclang-rt-19-dev clang-format-19 cppcheck libsimde-dev)
+
+tools-lint:
+	$(call need,clang-tidy-19,clang-tidy-19)
+
+tools-coverage: tools-native
+	$(call need,llvm-cov-19 llvm-profdata-19,llvm-19)
 
 tools-browser:
 	$(call need,chromium firefox-esr,chromium firefox-esr)

@@ -34,7 +34,7 @@ void hs_act_quantize_scalar(const float *x, int x_stride, int first, int n, cons
                 int q = (int)rintf(block[k] * inverse);
                 sums[k / 16] += q;
                 a->q[at * HS_BLOCK + (size_t)hs_even_odd_place(k)] = (int16_t)q;
-                int low = (int8_t)(q & 255);
+                int low = ((q + 128) & 255) - 128;
                 a->split[at * 2 * HS_BLOCK + (size_t)k] = (int8_t)((q - low) / 256);
                 a->split[at * 2 * HS_BLOCK + HS_BLOCK + (size_t)k] = (int8_t)low;
             }

@@ -133,9 +133,9 @@ static int check_places(const uint16_t *places, int n) {
 }
 
 static int check_live(const uint16_t *live, int keys, int whole) {
-    for (int run = 0; run < runs_of(keys); run++) {
-        unsigned all = (1u << hs_min(HS_LEAF, keys - run * HS_LEAF)) - 1;
-        if ((live[run] & ~all) || (whole && live[run] != all)) return hs_error_set(HS_ERR_ARGUMENT, "bits of the keys of a run in a record", live[run], all);
+    for (int left = keys; left > 0; left -= HS_LEAF, live++) {
+        unsigned all = (1u << hs_min(HS_LEAF, left)) - 1;
+        if ((*live & ~all) || (whole && *live != all)) return hs_error_set(HS_ERR_ARGUMENT, "bits of the keys of a run in a record", *live, all);
     }
     return HS_OK;
 }

@@ -195,7 +195,7 @@ static inline void true_attention(const random_model *r, const true_cache *cache
     memset(out, 0, (size_t)(c->n_heads * c->head_dim) * sizeof(double));
     for (int h = 0; h < c->n_heads; h++) {
         const double *query = q + h * c->head_dim;
-        double weights[MODEL_TOKENS], sum = 0;
+        double weights[MODEL_TOKENS] = {0}, sum = 0;
         int at = h / group * c->head_dim;
         for (int t = first > 0 ? first : 0; t <= position; t++) {
             double logit = 0;

@@ -149,7 +149,7 @@ static void test_chain(int type) {
     const int own[DEPTH] = {1500, 700, 20, 300};
     cache live[DEPTH];
     hs_kv restored[DEPTH];
-    const hs_kv *parts[DEPTH];
+    const hs_kv *parts[DEPTH] = {NULL};
     void *slabs[DEPTH];
     int status = HS_OK, n = 0;
     for (int i = 0; i < DEPTH; i++) {
