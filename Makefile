@@ -15,7 +15,7 @@ BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
 VARIANTS := simd relaxed simd.threads relaxed.threads
 
-.PHONY: all wasm page types package run demo test test-native certify test-node test-browser test-package test-runtimes table edge bench bench-builds coverage reproducible audit lint fmt clean help
+.PHONY: all wasm page types package run demo test test-native certify test-node test-browser test-package test-runtimes table edge bench bench-builds dependencies coverage reproducible audit lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -36,7 +36,14 @@ $(BUILD)/types/page.d.ts: $(WEB_SOURCES) web/package/tsconfig.types.json tsconfi
 	rm -rf $(BUILD)/types
 	npx tsc -p web/package/tsconfig.types.json
 
-package: wasm page types ## all that `npm pack` packs
+package: wasm page types $(BUILD)/halfspace.sbom.json ## all that `npm pack` packs
+
+$(BUILD)/halfspace.sbom.json: package-lock.json package.json web/package/dependencies.js | tools-npm
+	mkdir -p $(BUILD)
+	$(NODE) web/package/dependencies.js
+
+dependencies: tools-npm ## write what the package needs when it runs into SECURITY.md
+	$(NODE) web/package/dependencies.js --table
 
 # For benches, never shipped: the core with a clock around its phases, and a driver of single kernels, also natively.
 bench-builds: $(foreach variant,simd relaxed,$(BUILD)/profile.$(variant).wasm $(BUILD)/kernels.$(variant).wasm) $(BUILD)/kernels.native
@@ -106,7 +113,6 @@ coverage: wasm bench-builds tools-npm tools-coverage ## lines and branches of sr
 			$$(for test in tests/native/test_*.c; do echo -object $(BUILD)/native/$$form-$$(basename $$test .c); done) >$(BUILD)/coverage/$$form.json || exit 1; \
 	done
 	NODE_V8_COVERAGE=$(abspath $(BUILD))/coverage/v8 HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
-	NODE_V8_COVERAGE=$(abspath $(BUILD))/coverage/v8 $(NODE) web/package/build-page.js
 	$(NODE) tests/coverage/report.js $(BUILD)/coverage/v8 $(BUILD)/coverage/simd.json $(BUILD)/coverage/relaxed.json
 
 reproducible: tools-wasm ## builds each of VARIANTS (default: all) from two copies of the sources: the same bytes, or it fails

@@ -42,7 +42,10 @@ export function coverageOfC(exports, root) {
       const sum = files.get(name);
       addLines(segments, sum.lines);
       for (const [line, column, endLine, endColumn, taken, not] of branches) {
-        for (const [way, count] of [['true', taken], ['false', not]]) {
+        for (const [way, count] of [
+          ['true', taken],
+          ['false', not],
+        ]) {
           const place = `${line}:${column}-${endLine}:${endColumn} ${way}`;
           sum.branches.set(place, (sum.branches.get(place) ?? 0) + count);
         }

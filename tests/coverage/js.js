@@ -62,7 +62,9 @@ export async function coverageOfJs(folder, names, root) {
     const path = join(root, name);
     const url = pathToFileURL(path).href;
     const code = readFileSync(fileURLToPath(url), 'utf8');
-    const never = { functions: [{ functionName: '', isBlockCoverage: true, ranges: [{ startOffset: 0, endOffset: code.length, count: 0 }] }] };
+    const never = {
+      functions: [{ functionName: '', isBlockCoverage: true, ranges: [{ startOffset: 0, endOffset: code.length, count: 0 }] }],
+    };
     files.set(name, await fileCoverage(code, { ...(mergeScriptCovs(scripts.get(url) ?? []) ?? never), url }));
   }
   return files;
