@@ -13,15 +13,16 @@ CLI := $(NODE) web/cli.js
 # Of `make bench`: `make bench BENCHES=decode RUNTIME=bun`
 BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
+VARIANTS := simd relaxed simd.threads relaxed.threads
 # Of `make fuzz`: `make fuzz SECONDS=3600`
 SECONDS := 60
 
-.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench bench-builds lint fmt clean help
+.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench bench-builds dependencies coverage reproducible audit lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
 # <name>.threads: the same for a shared memory and several threads.
-wasm: $(foreach variant,simd relaxed simd.threads relaxed.threads,$(BUILD)/halfspace.$(variant).wasm)
+wasm: $(foreach variant,$(VARIANTS),$(BUILD)/halfspace.$(variant).wasm)
 
 $(BUILD)/halfspace.%.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
 	sh wasm/build.sh $* $@ $(C_SOURCES)
@@ -37,7 +38,14 @@ $(BUILD)/types/page.d.ts: $(WEB_SOURCES) web/package/tsconfig.types.json tsconfi
 	rm -rf $(BUILD)/types
 	npx tsc -p web/package/tsconfig.types.json
 
-package: wasm page types ## all that `npm pack` packs
+package: wasm page types $(BUILD)/halfspace.sbom.json ## all that `npm pack` packs
+
+$(BUILD)/halfspace.sbom.json: package-lock.json package.json web/package/dependencies.js | tools-npm
+	mkdir -p $(BUILD)
+	$(NODE) web/package/dependencies.js
+
+dependencies: tools-npm ## write what the package needs when it runs into SECURITY.md
+	$(NODE) web/package/dependencies.js --table
 
 # For benches, never shipped: the core with a clock around its phases, and a driver of single kernels, also natively.
 bench-builds: $(foreach variant,simd relaxed,$(BUILD)/profile.$(variant).wasm $(BUILD)/kernels.$(variant).wasm) $(BUILD)/kernels.native
@@ -120,12 +128,33 @@ bench: wasm bench-builds tools-npm tools-bench tools-browser ## benches, with pe
 		$(CLI) bench $$name $$text $$peers --runtime $(RUNTIME) --out $(BUILD)/bench; \
 	done
 
-lint: tools-npm tools-native ## types, style, C warnings
+# One program after the other runs under coverage: C natively in both forms, JavaScript in every process and worker that Node starts.
+coverage: wasm bench-builds tools-npm tools-coverage ## lines and branches of src and web that tests run; fails below 90 %, and below 100 % of what parses (half an hour)
+	rm -rf $(BUILD)/coverage && mkdir -p $(BUILD)/coverage/v8
+	HS_FLAGS="-O1 -fprofile-instr-generate -fcoverage-mapping" LLVM_PROFILE_FILE=$(BUILD)/coverage/%m.profraw sh tests/native/run.sh
+	llvm-profdata-19 merge -o $(BUILD)/coverage/native.profdata $(BUILD)/coverage/*.profraw
+	for form in simd relaxed; do \
+		llvm-cov-19 export -instr-profile=$(BUILD)/coverage/native.profdata --ignore-filename-regex='^/usr/' \
+			$$(for test in tests/native/test_*.c; do echo -object $(BUILD)/native/$$form-$$(basename $$test .c); done) >$(BUILD)/coverage/$$form.json || exit 1; \
+	done
+	NODE_V8_COVERAGE=$(abspath $(BUILD))/coverage/v8 HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
+	$(NODE) tests/coverage/report.js $(BUILD)/coverage/v8 $(BUILD)/coverage/simd.json $(BUILD)/coverage/relaxed.json
+
+reproducible: tools-wasm ## builds each of VARIANTS (default: all) from two copies of the sources: the same bytes, or it fails
+	sh wasm/reproducible.sh $(VARIANTS)
+
+audit: tools-npm ## known weaknesses of dependencies, of those that are shipped and of tools; needs a registry that answers
+	npm audit --omit=dev
+	npm audit --audit-level=high
+
+lint: tools-npm tools-native tools-lint ## types, style, C warnings, static analysis of C
 	npx tsc --noEmit
 	npx eslint .
 	npx prettier --check .
 	clang-format-19 --dry-run -Werror $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(wildcard tests/native/*.c)
-	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem -Isrc -Iwasm src
+	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem -Isrc -Iwasm -Itests/native src wasm tests/native
+	printf '%s\n' $(filter-out wasm/memory.c wasm/threads.c,$(C_SOURCES)) | xargs -P 2 -n 8 sh -c 'clang-tidy-19 --quiet "$$@" -- -std=gnu11 -w -Isrc -Iwasm -isystem /usr/include 2>/dev/null' tidy
+	clang-tidy-19 --quiet wasm/memory.c wasm/threads.c -- --target=wasm32 -ffreestanding -matomics -mbulk-memory -std=gnu11 -w -Isrc -Iwasm 2>/dev/null
 
 fmt: tools-npm tools-native ## format everything
 	npx prettier --write .

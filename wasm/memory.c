@@ -15,10 +15,12 @@ typedef struct {
     uint32_t padding[2];
 } block;
 
+/* NOLINTNEXTLINE(bugprone-reserved-identifier): the linker's name for where the heap may start */
 extern unsigned char __heap_base;
 static uintptr_t heap_start, heap_end;
 static size_t used;
 
+/* NOLINTBEGIN(performance-no-int-to-ptr): an allocator makes pointers of addresses */
 static block *next(block *b) {
     return (block *)((uintptr_t)b + b->size);
 }
@@ -67,6 +69,8 @@ void *hs_mem_alloc(size_t bytes) {
         if (!grow(need, last)) return 0;
     }
 }
+
+/* NOLINTEND(performance-no-int-to-ptr) */
 
 void hs_mem_free(void *p) {
     if (!p) return;

@@ -12,7 +12,7 @@ define need
 	fi
 endef
 
-.PHONY: tools-wasm tools-native tools-valgrind tools-browser tools-npm tools-bench tools-package tools-runtimes
+.PHONY: tools-wasm tools-native tools-lint tools-coverage tools-valgrind tools-browser tools-npm tools-bench tools-package tools-runtimes
 
 tools-wasm: tools-npm
 	$(call need,emcc clang-22 wasm-ld-22,emscripten clang-22 lld-22 llvm-22)
@@ -24,6 +24,12 @@ tools-native:
 # It reads the symbols of the C library to know its functions.
 tools-valgrind: tools-native
 	$(call need,valgrind /usr/lib/debug/.build-id,valgrind libc6-dbg)
+
+tools-lint:
+	$(call need,clang-tidy-19,clang-tidy-19)
+
+tools-coverage: tools-native
+	$(call need,llvm-cov-19 llvm-profdata-19,llvm-19)
 
 tools-browser:
 	$(call need,chromium firefox-esr,chromium firefox-esr)

@@ -75,7 +75,9 @@ static void find_positions(const hs_piece *piece, int first, int *positions) {
 
 static void mask_row(float *logits, const int *positions, const hs_view *view) {
     for (int j = 0; j < HS_TILE; j++) {
-        int position = positions[j], seen = position < view->end && (position >= view->from || position < view->sinks);
+        int position = positions[j];
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): find_positions() filled all HS_TILE of them */
+        int seen = position < view->end && (position >= view->from || position < view->sinks);
         if (!seen) logits[j] = -INFINITY;
     }
 }

@@ -126,6 +126,7 @@ static double mean_distance(const hs_kv *kv, int leaf, const float *h) {
     const int8_t *mean = kv->leaf_v + (size_t)leaf * (size_t)kv->head_dim;
     float scale = hs_bf16_to_f32(kv->leaf_v_scale[leaf]), square = 0;
     for (int i = 0; i < kv->head_dim; i++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): the caller filled all head_dim of h */
         float off = scale * (float)mean[i] - h[i];
         square += off * off;
     }
@@ -162,7 +163,8 @@ double hs_rounding_error(const hs_intervals *t, const hs_known_mass *m, double f
     for (int i = 0; i < t->slots; i++) {
         if (t->copy[i] > 0) moved += (double)t->copy[i] * expm1(2 * (double)t->radius[i]);
     }
-    double sums = (1024 + t->slots / 128) * 0x1p-24 + fabs((double)m->peak) * 0x1p-22;
+    int steps = 1024 + t->slots / 128;
+    double sums = steps * 0x1p-24 + fabs((double)m->peak) * 0x1p-22;
     return farthest * fmin(2, moved / m->refined + sums); /* the true output is no farther: not even where `moved` is infinite */
 }
 

@@ -51,7 +51,7 @@ static leaf_tile next_tile(const leaf_tile *t, const hs_view *view) {
 }
 
 static void lay_out(leaf_rows *r, char *base, int rows, int tiles) {
-    size_t n = (size_t)hs_max(1, hs_min(rows, LEAF_FLOATS / (tiles * HS_TILE))), leaves = (size_t)tiles * HS_TILE;
+    size_t n = (size_t)hs_max(1, hs_min(rows, LEAF_FLOATS / (hs_max(1, tiles) * HS_TILE))), leaves = (size_t)tiles * HS_TILE;
     size_t estimates = hs_align_up(n * leaves * sizeof(float));
     r->mass = (float *)(void *)base;
     r->deviation = (float *)(void *)(base + estimates);

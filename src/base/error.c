@@ -39,7 +39,7 @@ static int put_number(int at, double x) {
     return at;
 }
 
-int hs_error_set(int code, const char *what, double value, double limit) {
+void hs_error_note(const char *what, double value, double limit) {
     int at = put_text(0, what);
     at = put_text(at, ": ");
     at = put_number(at, value);
@@ -48,13 +48,11 @@ int hs_error_set(int code, const char *what, double value, double limit) {
     put_text(at, ")");
     wrong = value;
     bound = limit;
-    return code;
 }
 
-int hs_error_text(int code, const char *what) {
+void hs_error_note_text(const char *what) {
     put_text(0, what);
     wrong = bound = NAN;
-    return code;
 }
 
 const char *hs_error_last(void) {

@@ -27,7 +27,6 @@ typedef struct {
 } work;
 
 static work lay_out(const hs_index *index) {
-    if (!index->room) return (work){0}; /* there are no keys */
     int *keys = index->room;
     size_t n = (size_t)index->room_keys;
     return (work){keys, (float *)(void *)(keys + n), (hs_ranked *)(void *)(keys + 2 * n), index->room};
@@ -160,8 +159,9 @@ int hs_index_report(hs_index *index, const float *q, float b, hs_strategy strate
     int status = check_query(index, q, b, strategy);
     if (status != HS_OK) return status;
     if (room < 0) return hs_error_set(HS_ERR_ARGUMENT, "room for keys", room, HS_GROWING_LIMIT);
-    work w = lay_out(index);
     *did = (hs_index_stats){0};
+    if (!index->room) return 0; /* there were never keys */
+    work w = lay_out(index);
     if (!positions && !products) return hs_kv_count_hits(kv, q, b, strategy, w.keys, w.products, did, &index->prepared);
     int n = hs_kv_hits(kv, q, b, strategy, w.keys, w.products, did, &index->prepared);
     for (int j = 0; j < n; j++) w.pairs[j] = hs_by_position(hs_kv_position(kv, w.keys[j]), w.products[j]);
@@ -192,7 +192,7 @@ int hs_index_top(hs_index *index, const float *q, int r, float guess, hs_strateg
     hs_index_stats unwanted = {0}, *did = stats ? stats : &unwanted;
     int status = check_query(index, q, guess, strategy), found = 0;
     if (status != HS_OK) return status;
-    if (r < 1 || r > hs_index_count_live(index)) return hs_error_set(HS_ERR_ARGUMENT, "r, from 1 on", r, hs_index_count_live(index));
+    if (!index->room || r < 1 || r > hs_index_count_live(index)) return hs_error_set(HS_ERR_ARGUMENT, "r, from 1 on", r, hs_index_count_live(index));
     work w = lay_out(index);
     *did = (hs_index_stats){0};
     hs_hits_prepare(&index->prepared, q, kv->head_dim);

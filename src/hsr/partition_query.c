@@ -15,10 +15,10 @@ typedef struct {
 } query;
 
 static int start(query *s, const hs_partition *t, const float *q) {
+    *s = (query){.tree = t, .q = q, .length = hs_box_length(q, t->d)};
     for (int i = 0; i < t->d; i++) {
         if (!isfinite(q[i])) return hs_error_text(HS_ERR_ARGUMENT, "a query is not finite");
     }
-    *s = (query){.tree = t, .q = q, .length = hs_box_length(q, t->d)};
     return HS_OK;
 }
 

@@ -44,7 +44,7 @@ void hs_act_quantize_scalar(const float *x, int x_stride, int first, int n, cons
                 int q = (int)rintf(block[k] * inverse);
                 sums[k / 16] += q;
                 out[hs_even_odd_place(k)] = (int16_t)q;
-                int low = (int8_t)(q & 255), at = k / 4 * 4 * a->lanes + k % 4;
+                int low = ((q + 128) & 255) - 128, at = k / 4 * 4 * a->lanes + k % 4;
                 split[at] = (int8_t)((q - low) / 256);
                 split[at + HS_BLOCK * a->lanes] = (int8_t)low;
             }

@@ -41,11 +41,11 @@ int hs_has_field(const hs_kv *kv, int f) {
 }
 
 size_t hs_field_run(const hs_kv *kv, int f) {
-    return (size_t)(hs_fields[f].per_dim * kv->head_dim + hs_fields[f].plain);
+    return (size_t)hs_fields[f].per_dim * (size_t)kv->head_dim + (size_t)hs_fields[f].plain;
 }
 
 uint8_t *hs_field(const hs_kv *kv, int f) {
     uint8_t *data;
-    memcpy(&data, (const char *)kv + hs_fields[f].pointer, sizeof data);
+    memcpy((void *)&data, (const char *)kv + hs_fields[f].pointer, sizeof data);
     return data;
 }

@@ -14,7 +14,7 @@ static size_t lay_out(hs_kv *kv, uint8_t *slab) {
     size_t used = 0;
     for (int f = 0; f < HS_FIELDS; f++) {
         uint8_t *data = slab && hs_has_field(kv, f) ? slab + used : NULL;
-        memcpy((char *)kv + hs_fields[f].pointer, &data, sizeof data);
+        memcpy((char *)kv + hs_fields[f].pointer, (const void *)&data, sizeof data);
         if (hs_has_field(kv, f)) used += hs_align_up((size_t)(kv->capacity / HS_LEAF) * hs_field_run(kv, f));
     }
     kv->shared = slab ? (hs_kv *)(void *)(slab + used) : NULL;

@@ -36,7 +36,8 @@ int hs_config_check(const hs_config *c) {
         if (status != HS_OK) return status;
     }
     if (c->n_heads % c->n_kv_heads != 0) return hs_error_set(HS_ERR_ARGUMENT, "attention heads not a multiple of KV heads", c->n_heads, c->n_kv_heads);
-    if (c->n_heads / c->n_kv_heads > HS_MAX_GROUP) return hs_error_set(HS_ERR_ARGUMENT, "query heads per KV head", c->n_heads / c->n_kv_heads, HS_MAX_GROUP);
+    int group = c->n_heads / c->n_kv_heads;
+    if (group > HS_MAX_GROUP) return hs_error_set(HS_ERR_ARGUMENT, "query heads per KV head", group, HS_MAX_GROUP);
     if (c->head_dim % 8 != 0) return hs_error_set(HS_ERR_ARGUMENT, "head_dim not a multiple of 8", c->head_dim, 8);
     if (c->rope_dim % 8 != 0) return hs_error_set(HS_ERR_ARGUMENT, "rope dimensions not a multiple of 8", c->rope_dim, 8);
     if (c->dim % 32 != 0) return hs_error_set(HS_ERR_ARGUMENT, "embedding length not a multiple of 32", c->dim, 32);

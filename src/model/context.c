@@ -129,6 +129,7 @@ typedef struct {
 static int select_heads(const hs_context *c, int layer, int kv_head, selection *s) {
     const hs_config *config = &c->model->config;
     int heads = config->n_kv_heads;
+    *s = (selection){0, 0, 1};
     if (layer < HS_ALL || layer >= config->n_layers) return hs_error_set(HS_ERR_ARGUMENT, "layer", layer, config->n_layers - 1);
     if (kv_head < HS_ALL || kv_head >= heads) return hs_error_set(HS_ERR_ARGUMENT, "kvHead", kv_head, heads - 1);
     s->first = (layer == HS_ALL ? 0 : layer * heads) + (kv_head == HS_ALL ? 0 : kv_head);

@@ -10,59 +10,37 @@
 
 /* What the architecture asks of a slot. */
 typedef struct {
+    const char *name;
     int rows, cols, required;
-} shape;
+} want;
 
-static shape slot_shape(const hs_config *c, int slot) {
+static want wanted(const hs_config *c, int slot) {
     int q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
     int qk_norm = c->arch == HS_ARCH_QWEN3 || c->arch == HS_ARCH_GEMMA3, post_norm = c->arch == HS_ARCH_GEMMA3, bias = c->arch == HS_ARCH_QWEN2;
-    switch (slot) {
-    case HS_T_TOKEN_EMBD: return (shape){c->vocab, c->dim, 1};
-    case HS_T_OUTPUT_NORM:
-    case HS_T_ATTN_NORM:
-    case HS_T_FFN_NORM: return (shape){1, c->dim, 1};
-    case HS_T_OUTPUT: return (shape){c->vocab, c->dim, 0};
-    case HS_T_ROPE_FREQS: return (shape){1, c->rope_dim / 2, 0};
-    case HS_T_ATTN_Q: return (shape){q, c->dim, 1};
-    case HS_T_ATTN_K:
-    case HS_T_ATTN_V: return (shape){kv, c->dim, 1};
-    case HS_T_ATTN_OUTPUT: return (shape){c->dim, q, 1};
-    case HS_T_ATTN_Q_BIAS: return (shape){1, q, bias};
-    case HS_T_ATTN_K_BIAS:
-    case HS_T_ATTN_V_BIAS: return (shape){1, kv, bias};
-    case HS_T_ATTN_Q_NORM:
-    case HS_T_ATTN_K_NORM: return (shape){1, c->head_dim, qk_norm};
-    case HS_T_POST_ATTN_NORM:
-    case HS_T_POST_FFN_NORM: return (shape){1, c->dim, post_norm};
-    case HS_T_FFN_GATE:
-    case HS_T_FFN_UP: return (shape){c->ffn_dim, c->dim, 1};
-    case HS_T_FFN_DOWN: return (shape){c->dim, c->ffn_dim, 1};
-    default: return (shape){0, 0, 0};
-    }
+    const want slots[HS_T_END] = {
+        [HS_T_TOKEN_EMBD] = {"token_embd", c->vocab, c->dim, 1},
+        [HS_T_OUTPUT_NORM] = {"output_norm", 1, c->dim, 1},
+        [HS_T_OUTPUT] = {"output", c->vocab, c->dim, 0},
+        [HS_T_ROPE_FREQS] = {"rope_freqs", 1, c->rope_dim / 2, 0},
+        [HS_T_ATTN_NORM] = {"attn_norm", 1, c->dim, 1},
+        [HS_T_ATTN_Q] = {"attn_q", q, c->dim, 1},
+        [HS_T_ATTN_K] = {"attn_k", kv, c->dim, 1},
+        [HS_T_ATTN_V] = {"attn_v", kv, c->dim, 1},
+        [HS_T_ATTN_OUTPUT] = {"attn_output", c->dim, q, 1},
+        [HS_T_ATTN_Q_BIAS] = {"attn_q.bias", 1, q, bias},
+        [HS_T_ATTN_K_BIAS] = {"attn_k.bias", 1, kv, bias},
+        [HS_T_ATTN_V_BIAS] = {"attn_v.bias", 1, kv, bias},
+        [HS_T_ATTN_Q_NORM] = {"attn_q_norm", 1, c->head_dim, qk_norm},
+        [HS_T_ATTN_K_NORM] = {"attn_k_norm", 1, c->head_dim, qk_norm},
+        [HS_T_POST_ATTN_NORM] = {"post_attention_norm", 1, c->dim, post_norm},
+        [HS_T_FFN_NORM] = {"ffn_norm", 1, c->dim, 1},
+        [HS_T_FFN_GATE] = {"ffn_gate", c->ffn_dim, c->dim, 1},
+        [HS_T_FFN_UP] = {"ffn_up", c->ffn_dim, c->dim, 1},
+        [HS_T_FFN_DOWN] = {"ffn_down", c->dim, c->ffn_dim, 1},
+        [HS_T_POST_FFN_NORM] = {"post_ffw_norm", 1, c->dim, post_norm},
+    };
+    return slots[slot];
 }
-
-static const char *const slot_names[HS_T_END] = {
-    [HS_T_TOKEN_EMBD] = "token_embd",
-    [HS_T_OUTPUT_NORM] = "output_norm",
-    [HS_T_OUTPUT] = "output",
-    [HS_T_ROPE_FREQS] = "rope_freqs",
-    [HS_T_ATTN_NORM] = "attn_norm",
-    [HS_T_ATTN_Q] = "attn_q",
-    [HS_T_ATTN_K] = "attn_k",
-    [HS_T_ATTN_V] = "attn_v",
-    [HS_T_ATTN_OUTPUT] = "attn_output",
-    [HS_T_ATTN_Q_BIAS] = "attn_q.bias",
-    [HS_T_ATTN_K_BIAS] = "attn_k.bias",
-    [HS_T_ATTN_V_BIAS] = "attn_v.bias",
-    [HS_T_ATTN_Q_NORM] = "attn_q_norm",
-    [HS_T_ATTN_K_NORM] = "attn_k_norm",
-    [HS_T_POST_ATTN_NORM] = "post_attention_norm",
-    [HS_T_FFN_NORM] = "ffn_norm",
-    [HS_T_FFN_GATE] = "ffn_gate",
-    [HS_T_FFN_UP] = "ffn_up",
-    [HS_T_FFN_DOWN] = "ffn_down",
-    [HS_T_POST_FFN_NORM] = "post_ffw_norm",
-};
 
 hs_model *hs_model_new(const hs_config *config) {
     if (hs_config_check(config) != HS_OK) return NULL;
@@ -106,9 +84,9 @@ int hs_model_tensor_create(hs_model *m, int slot, int layer, int ggml_type, int 
     if (!t) return hs_error_set(HS_ERR_ARGUMENT, "no such tensor slot", slot, HS_T_END - 1);
     if (m->ready) return hs_error_text(HS_ERR_STATE, "the model is complete: it takes no more tensors");
     if (t->pack != HS_PACK_NONE) return hs_error_text(HS_ERR_STATE, "tensor given twice");
-    shape want = slot_shape(&m->config, slot);
-    if (rows != want.rows) return hs_error_set(HS_ERR_ARGUMENT, slot_names[slot], rows, want.rows);
-    if (cols != want.cols) return hs_error_set(HS_ERR_ARGUMENT, slot_names[slot], cols, want.cols);
+    want w = wanted(&m->config, slot);
+    if (rows != w.rows) return hs_error_set(HS_ERR_ARGUMENT, w.name, rows, w.rows);
+    if (cols != w.cols) return hs_error_set(HS_ERR_ARGUMENT, w.name, cols, w.cols);
     return hs_tensor_init(t, ggml_type, rows, cols);
 }
 
@@ -116,7 +94,7 @@ int hs_model_missing(hs_model *m) {
     for (int layer = 0; layer < m->config.n_layers; layer++) {
         for (int slot = layer == 0 ? 0 : HS_T_ATTN_NORM; slot < HS_T_END; slot++) {
             const hs_tensor *t = find(m, slot, layer);
-            if (t && t->pack == HS_PACK_NONE && slot_shape(&m->config, slot).required) return layer << 8 | slot;
+            if (t && t->pack == HS_PACK_NONE && wanted(&m->config, slot).required) return layer << 8 | slot;
         }
     }
     return -1;
@@ -130,7 +108,7 @@ int hs_model_tensor_rows(hs_model *m, int slot, int layer, int row0, int n, cons
 
 /* Norms and biases are read as f32 in every step, whatever the file stores. */
 static int widen_vector(hs_tensor *t) {
-    if (t->pack == HS_PACK_NONE || t->pack == HS_PACK_F32) return HS_OK;
+    if (t->pack == HS_PACK_F32) return HS_OK;
     hs_tensor wide;
     int status = hs_tensor_init(&wide, HS_GGML_F32, 1, t->cols);
     if (status != HS_OK) return status;
@@ -143,10 +121,10 @@ static int widen_vector(hs_tensor *t) {
 
 static int finish_tensor(hs_model *m, int slot, int layer) {
     hs_tensor *t = find(m, slot, layer);
-    shape want = slot_shape(&m->config, slot);
-    if (t->pack == HS_PACK_NONE && !want.required) return HS_OK;
-    if (t->rows_loaded != want.rows) return hs_error_set(HS_ERR_STATE, slot_names[slot], t->rows_loaded, want.rows);
-    return want.rows == 1 ? widen_vector(t) : HS_OK;
+    want w = wanted(&m->config, slot);
+    if (t->pack == HS_PACK_NONE && !w.required) return HS_OK;
+    if (t->rows_loaded != w.rows) return hs_error_set(HS_ERR_STATE, w.name, t->rows_loaded, w.rows);
+    return w.rows == 1 ? widen_vector(t) : HS_OK;
 }
 
 int hs_model_finish(hs_model *m) {

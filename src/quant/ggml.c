@@ -2,6 +2,8 @@
 
 #include "base/f16.h"
 
+enum { SUPER_BLOCK = 256 }; /* weights per block of the K types */
+
 int hs_ggml_block_weights(int type) {
     switch (type) {
     case HS_GGML_F32:
@@ -14,7 +16,7 @@ int hs_ggml_block_weights(int type) {
     case HS_GGML_Q8_0: return 32;
     case HS_GGML_Q4_K:
     case HS_GGML_Q5_K:
-    case HS_GGML_Q6_K: return 256;
+    case HS_GGML_Q6_K: return SUPER_BLOCK;
     default: return 0;
     }
 }
@@ -94,7 +96,7 @@ static void decode_k6(const uint8_t *block, int sub, hs_block *out) {
 }
 
 void hs_ggml_block(int type, const uint8_t *row, int index, hs_block *out) {
-    int bytes = hs_ggml_block_bytes(type), per_block = hs_ggml_block_weights(type) / HS_BLOCK;
+    int bytes = hs_ggml_block_bytes(type), per_block = hs_ggml_block_weights(type) == HS_BLOCK ? 1 : SUPER_BLOCK / HS_BLOCK;
     const uint8_t *block = row + (int64_t)(index / per_block) * bytes;
     int sub = index % per_block;
     float d = f16_at(block);
@@ -123,7 +125,6 @@ void hs_ggml_block(int type, const uint8_t *row, int index, hs_block *out) {
         break;
     case HS_GGML_Q4_K: decode_k45(block, sub, 0, block + 16, out); break;
     case HS_GGML_Q5_K: decode_k45(block, sub, block + 16, block + 48, out); break;
-    case HS_GGML_Q6_K: decode_k6(block, sub, out); break;
-    default: break;
+    default: decode_k6(block, sub, out); break; /* HS_GGML_Q6_K, the last of them */
     }
 }

@@ -202,7 +202,7 @@ static void test_answers(void) {
 }
 
 static float rth_product(const hit *all, int n, int r) {
-    float top[32];
+    float top[32] = {0};
     int held = 0;
     for (int j = 0; j < n; j++) {
         float value = all[j].product;

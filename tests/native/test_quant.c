@@ -1,5 +1,6 @@
 /* Every GGUF type: repacked rows against an independent decoding, and the product kernels against their references. */
 #include "base/f16.h"
+#include "base/hs.h"
 #include "base/memory.h"
 #include "kernels/matmul.h"
 #include "quant/tensor.h"
@@ -134,6 +135,28 @@ static void test_float_rows(void) {
     }
 }
 
+/* A row with an infinite scale, and one of zeros, change no other row; a size beyond memory is refused, not cut to 32 bits. */
+static void test_extremes(void) {
+    enum { BYTES = 34 };
+    uint8_t rows[4 * BYTES] = {0};
+    const uint16_t one = 0x3c00, infinite = 0x7c00;
+    hs_tensor w;
+    float row[32];
+    int wrong = 0;
+    for (int r = 0; r < 4; r++) {
+        if (r != 1) memcpy(rows + r * BYTES, r == 2 ? &infinite : &one, 2);
+        for (int k = 0; k < 32; k++) rows[r * BYTES + 2 + k] = (uint8_t)(k + r);
+    }
+    int status = hs_tensor_init(&w, HS_GGML_Q8_0, 4, 32) | hs_tensor_put_rows(&w, 0, 4, rows);
+    for (int r = 0; r < 4; r++) {
+        hs_tensor_row(&w, r, row);
+        for (int k = 0; k < 32; k++) wrong += r == 2 ? isfinite(row[k]) : row[k] != (r == 1 ? 0 : (float)(k + r));
+    }
+    ok(status == HS_OK && wrong == 0, "rows beside an infinite scale and zeros are what they were");
+    hs_tensor_free(&w);
+    ok(hs_tensor_init(&w, HS_GGML_F32, 1 << 20, 1 << 16) == HS_ERR_MEMORY && hs_tensor_init(&w, HS_GGML_Q8_0, 1 << 20, 1 << 16) == HS_ERR_MEMORY, "tensors whose bytes do not fit 32 bits are refused");
+}
+
 int main(void) {
     test_f16();
     for (unsigned t = 0; t < sizeof types / sizeof *types; t++) test_type((int)t);
@@ -142,5 +165,6 @@ int main(void) {
     ok(hs_tensor_init(&w, 9, 4, 256) < 0 && hs_tensor_init(&w, HS_GGML_Q4_K, 4, 128) < 0 && hs_tensor_init(&w, HS_GGML_F32, 0, 4) < 0, "unknown type, part of a block and no rows are refused");
     ok(hs_self_test() == 0, "the self-test of the loader passes");
     ok(hs_mem_used() == 0, "nothing stays allocated");
+    test_extremes();
     return done();
 }

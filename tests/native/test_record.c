@@ -1,5 +1,6 @@
 /* Records of caches: bit by bit what they were, also in chains and growing caches, and no bytes that make attention stray. */
 #include "base/checksum.h"
+#include "base/error.h"
 #include "base/hs.h"
 #include "cache.h"
 #include "kv/fields.h"
@@ -148,7 +149,7 @@ static void test_chain(int type) {
     const int own[DEPTH] = {1500, 700, 20, 300};
     cache live[DEPTH];
     hs_kv restored[DEPTH];
-    const hs_kv *parts[DEPTH];
+    const hs_kv *parts[DEPTH] = {NULL};
     void *slabs[DEPTH];
     int status = HS_OK, n = 0;
     for (int i = 0; i < DEPTH; i++) {
@@ -319,6 +320,44 @@ static void test_limits(int type) {
     free_cache(&c);
 }
 
+/* Spans that the cache holds otherwise are not written, and bits of keys where there is none are not read. */
+static void test_writes(void) {
+    cache c = new_cache(NORMAL, HS_KV_Q8, D, 700, NULL);
+    append(&c, 700, 700, 1);
+    int end = c.kv.sealed_to, last = (c.kv.count - end) % HS_LEAF;
+    const hs_span_of_keys lies[] = {{0, 16, 128}, {0, end - 128, 64}, {1, end, 128}, {0, end, 24}, {0, end, 1025}, {0, end + 1, 16}, {0, -16, 16}, {0, end, 0}, {1, end - 64, 128}};
+    uint8_t *out = malloc(hs_record_bytes(&c.kv, 1, 1024) + hs_record_bytes(&c.kv, 0, 1024));
+    int lied = 0;
+    for (unsigned i = 0; i < sizeof lies / sizeof *lies; i++) lied += hs_record_write(&c.kv, &lies[i], out) == HS_OK;
+    ok(lied == 0 && end > 144 && last > 0, "%u spans that a cache does not hold are not written", (unsigned)(sizeof lies / sizeof *lies));
+    hs_span_of_keys span = {0, c.kv.count - last, last};
+    size_t bytes, at = 0;
+    uint8_t *record = record_of(&c.kv, &span, &bytes);
+    for (int f = 0; hs_fields[f].kind != HS_FIELD_LIVE; f++) at += hs_has_field(&c.kv, f) && !hs_fields[f].sealed ? hs_align_up(hs_field_run(&c.kv, f)) : 0;
+    int as_it_was = hs_record_read(&c.kv, &span, 0, record);
+    record[at + 1] |= 0x80;
+    ok(as_it_was == HS_OK && hs_record_read(&c.kv, &span, 0, record) == HS_ERR_ARGUMENT && strstr(hs_error_last(), "bits of the keys"), "a key behind the last one of a cache is not read");
+    free(record);
+    free_cache(&c);
+    c = new_cache(NORMAL, HS_KV_Q8, D, 700, NULL);
+    append(&c, 700, 700, 0);
+    span = (hs_span_of_keys){1, 16, 128};
+    ok(hs_record_write(&c.kv, &span, out) == HS_ERR_ARGUMENT && strstr(hs_error_last(), "holds otherwise") && hs_error_limit() == 700, "a chunk that was not sealed is not written");
+    free(out);
+    free_cache(&c);
+}
+
+/* A cache that was sealed with longer chunks than a reader would lay out has none where the reader looks. */
+static void test_other_chunks(void) {
+    cache c = new_cache(NORMAL, HS_KV_Q8, D, 3000, NULL);
+    append(&c, 3000, 3000, 1);
+    hs_span_of_keys span = {1, c.kv.sealed_from, 128};
+    uint8_t *out = malloc(hs_record_bytes(&c.kv, 1, 1024));
+    ok(hs_kv_chunk(&c.kv, span.first) == 1024 && hs_record_write(&c.kv, &span, out) == HS_ERR_ARGUMENT && strstr(hs_error_last(), "holds otherwise"), "a part of a longer chunk is not written");
+    free(out);
+    free_cache(&c);
+}
+
 int main(void) {
     const int sizes[] = {1, 15, 16, 100, 177, 1250, 2000};
     test_checksum();
@@ -331,5 +370,7 @@ int main(void) {
         test_limits(type);
     }
     test_partial();
+    test_writes();
+    test_other_chunks();
     return done();
 }
