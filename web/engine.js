@@ -381,7 +381,11 @@ async function loadModel(wasm, config, file, bytes, { onProgress, signal }) {
   wasm.bytes(words, config.words.byteLength).set(new Uint8Array(config.words));
   const model = wasm.exports.hs_model_create(words) >>> 0;
   wasm.exports.hs_free(words);
-  if (model === 0) throw new HalfspaceError('unsupported', `${config.name}: ${wasm.lastError()}`, { field: 'configuration' });
+  if (model === 0) {
+    const failure = wasm.lastFailure('configuration');
+    if (failure.code === 'out-of-memory') throw failure;
+    throw new HalfspaceError('unsupported', `${config.name}: ${wasm.lastError()}`, { field: 'configuration' });
+  }
   await loadWeights(wasm, model, file, bytes, { onProgress, signal });
   return model;
 }

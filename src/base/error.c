@@ -8,6 +8,7 @@
 enum { TEXT_LIMIT = 256 };
 static char text[TEXT_LIMIT];
 static double wrong = NAN, bound = NAN;
+static int last;
 
 static int put_text(int at, const char *s) {
     while (*s && at < TEXT_LIMIT - 1) text[at++] = *s++;
@@ -48,17 +49,21 @@ int hs_error_set(int code, const char *what, double value, double limit) {
     put_text(at, ")");
     wrong = value;
     bound = limit;
-    return code;
+    return last = code;
 }
 
 int hs_error_text(int code, const char *what) {
     put_text(0, what);
     wrong = bound = NAN;
-    return code;
+    return last = code;
 }
 
 const char *hs_error_last(void) {
     return text;
+}
+
+int hs_error_code(void) {
+    return last;
 }
 
 double hs_error_value(void) {

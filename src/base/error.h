@@ -11,6 +11,9 @@ int hs_error_text(int code, const char *what);
 /* NUL-terminated ASCII, "" when nothing failed yet; valid until the next failure. */
 const char *hs_error_last(void);
 
+/* The code of the last failure; HS_OK when nothing failed yet. */
+int hs_error_code(void);
+
 /* The value and the limit of the last failure; NaN when it has none. */
 double hs_error_value(void);
 double hs_error_limit(void);
