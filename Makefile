@@ -15,7 +15,7 @@ CLI := $(NODE) web/cli.js
 BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
 
-.PHONY: all wasm page types package run demo test test-native certify test-node test-browser test-package test-runtimes table edge bench bench-builds checked lint fmt clean help
+.PHONY: all wasm page types package run demo test test-native certify test-node test-browser test-package test-runtimes table edge bench bench-builds checked soak lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -81,6 +81,10 @@ certify: tools-native ## a million certified queries, half with each form of the
 
 test-node: wasm bench-builds checked tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
+
+MINUTES := 120
+soak: wasm tools-npm ## MINUTES=N (120) of everything at once with random faults; SEED=N repeats one, MODEL=file takes another model
+	$(NODE) --expose-gc tests/soak/run.js $(MINUTES) $(or $(SEED),$$(date +%s)) $(MODEL)
 
 test-browser: page bench-builds tools-npm tools-browser ## the page in Chromium and Firefox
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/browser/*.test.js

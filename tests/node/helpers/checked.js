@@ -15,8 +15,8 @@ export const checkedBuild = () => ({ variant: /** @type {const} */ ('simd'), was
 /** Exports of tests/checked/memory.c. */
 const OWN = new Set(['hs_memory_check', 'hs_memory_blocks', 'hs_memory_fail', 'hs_memory_allocations']);
 
-/** Called with the exports of every new instance, once it has tested itself. */
-let onInstance = (/** @type {Exports} */ _exports) => {};
+/** Called with the exports of every new instance, once it has tested itself. @type {(exports: Exports) => void} */
+let onInstance = () => {};
 
 /**
  * What is damaged, in words; undefined when nothing is.
