@@ -12,7 +12,7 @@ import { createSampler } from './sampler.js';
 import { checkFit, ContextSink } from './snapshot/context.js';
 import { readSnapshots } from './snapshot/resume.js';
 import { compareDistributions, logProbability } from './distributions.js';
-import { openSource, throwIfAborted } from './sources.js';
+import { isByteSource, openSource, throwIfAborted } from './sources.js';
 import { createTokenizer } from './tokenizer.js';
 import { loadWasm } from './wasm-loader.js';
 import { loadWeights } from './weights.js';
@@ -104,11 +104,12 @@ export class Engine {
    */
   static async load(source, options = {}) {
     const { kv = 'q8', ctx, signal, fetch } = options;
-    if (kv !== 'q8' && kv !== 'f32')
-      throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${kv}`, { field: 'kv', value: kv, limit: 'q8, f32' });
-    if (ctx !== undefined) checkContext(ctx);
-    const bytes = await openSource(source, { signal, fetch });
+    let bytes = isByteSource(source) ? source : undefined;
     try {
+      if (kv !== 'q8' && kv !== 'f32')
+        throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${kv}`, { field: 'kv', value: kv, limit: 'q8, f32' });
+      if (ctx !== undefined) checkContext(ctx);
+      bytes = await openSource(source, { signal, fetch });
       const file = await readGguf(bytes, { signal });
       const config = { ...modelConfig(file, options), fingerprint: file.fingerprint };
       const wasm = await loadWasm(options, options.threads);
@@ -119,7 +120,7 @@ export class Engine {
         throw error;
       }
     } finally {
-      await bytes.close();
+      await bytes?.close();
     }
   }
 
