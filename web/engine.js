@@ -3,6 +3,7 @@ import { checkStop } from './answer-text.js';
 import { renderChat } from './chat.js';
 import { modelConfig } from './config.js';
 import { Context, nextTurn } from './context.js';
+import { elapsedSince } from './elapsed.js';
 import { HalfspaceError } from './errors.js';
 import { runGeneration } from './generation.js';
 import { readGguf } from './gguf.js';
@@ -179,7 +180,7 @@ export class Engine {
       context.release();
       throw error;
     }
-    return new Prefix(context, performance.now() - start);
+    return new Prefix(context, elapsedSince(start));
   }
 
   /**
@@ -206,7 +207,7 @@ export class Engine {
     try {
       const { info, tokens } = await readSnapshots(this.wasm, source, sinkOf, { signal, onProgress });
       const context = /** @type {ContextSink} */ (sink).finish(tokens);
-      const prefix = new Prefix(context, performance.now() - start);
+      const prefix = new Prefix(context, elapsedSince(start));
       prefix.saved = info;
       return prefix;
     } catch (error) {

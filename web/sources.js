@@ -112,10 +112,12 @@ export function fromStream(name, size, stream, close = async () => {}) {
       const { message } = /** @type {Error} */ (cause);
       throw new HalfspaceError('io', `${name}: cannot read: ${message}`, { field: 'read', value: offset + length - left, cause });
     } finally {
-      // One that hangs would not return.
-      const returned = ended ? undefined : pieces.return?.();
-      if (signal?.aborted) returned?.catch(() => {});
-      else await returned;
+      if (!ended) {
+        const returned = pieces.return?.();
+        // One that hangs would not return.
+        if (signal?.aborted) returned?.catch(() => {});
+        else await returned;
+      }
     }
     if (left !== 0)
       throw new HalfspaceError('io', `${name}: ${left} bytes of ${length} missing`, {

@@ -1,4 +1,5 @@
 /** What queries of the index and of partition trees have in common. */
+import { elapsedSince } from '../elapsed.js';
 import { badArgument } from '../errors.js';
 import { vectorsOf } from './rows.js';
 
@@ -55,7 +56,7 @@ export function collectHits(core, room, run) {
     (pointer, rooms, count) => ({
       positions: core.ints(pointer, count),
       products: core.floats(pointer + 4 * rooms, count),
-      timeMs: performance.now() - began,
+      timeMs: elapsedSince(began),
     }),
   );
 }
