@@ -6,6 +6,7 @@ C_SOURCES := $(sort $(shell find src -name '*.c') $(wildcard wasm/*.c))
 WEB_SOURCES := $(sort $(shell find web -name '*.js'))
 C_HEADERS := $(sort $(shell find src wasm -name '*.h'))
 BENCH_SOURCES := $(sort $(wildcard tests/bench/kernels/*.[ch]))
+CHECKED_SOURCES := $(sort $(wildcard tests/checked/*.c))
 VECTOR_MATH := $(if $(filter x86_64,$(shell uname -m)),-fveclib=libmvec -lmvec)
 DOCUMENT := demo/documents/alice.txt
 QUESTION := Who does Alice follow down the rabbit-hole?
@@ -17,7 +18,7 @@ VARIANTS := simd relaxed simd.threads relaxed.threads
 # Of `make fuzz`: `make fuzz SECONDS=3600`
 SECONDS := 60
 
-.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench bench-builds dependencies coverage reproducible audit lint fmt clean help
+.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench bench-builds checked soak dependencies coverage reproducible audit lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -52,6 +53,12 @@ bench-builds: $(foreach variant,simd relaxed,$(BUILD)/profile.$(variant).wasm $(
 
 $(BUILD)/profile.%.wasm: $(C_SOURCES) $(C_HEADERS) wasm/build.sh | tools-wasm
 	HS_FLAGS="-DHS_PROFILE -sERROR_ON_UNDEFINED_SYMBOLS=0" sh wasm/build.sh $* $@ $(C_SOURCES)
+
+# For tests, never shipped: guard words around every block, and allocations that fail where they are told to.
+checked: $(foreach variant,simd simd.threads,$(BUILD)/checked.$(variant).wasm)
+
+$(BUILD)/checked.%.wasm: $(C_SOURCES) $(C_HEADERS) $(CHECKED_SOURCES) wasm/build.sh | tools-wasm
+	HS_FLAGS="-DHS_THREAD_PATIENCE=3 -Wl,--wrap=hs_mem_alloc -Wl,--wrap=hs_mem_free" sh wasm/build.sh $* $@ $(C_SOURCES) $(CHECKED_SOURCES)
 
 $(BUILD)/kernels.%.wasm: $(C_SOURCES) $(C_HEADERS) $(BENCH_SOURCES) wasm/build.sh | tools-wasm
 	sh wasm/build.sh $* $@ $(C_SOURCES) $(filter %.c,$(BENCH_SOURCES))
@@ -100,13 +107,17 @@ valgrind: tools-valgrind ## the C tests under valgrind, without sanitizers (take
 certify: tools-native ## a million certified queries, half with each form of the kernels: each bound against the true error (takes minutes)
 	HS_QUERIES=500000 HS_FLAGS="-O2 -march=native" sh tests/native/run.sh strengths
 
-test-node: wasm bench-builds tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
+test-node: wasm bench-builds checked tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
 
 fuzz: fuzz-js ## inputs that nobody wrote, for SECONDS=60 each; fails on a finding
 
 fuzz-js: wasm tools-npm ## of the JavaScript: files, snapshots, templates, requests, messages, options
 	$(NODE) tests/fuzz/run.js --seconds $(SECONDS)
+
+MINUTES := 120
+soak: wasm tools-npm ## MINUTES=N (120) of everything at once with random faults; SEED=N repeats one, MODEL=file takes another model
+	$(NODE) --expose-gc tests/soak/run.js $(MINUTES) $(or $(SEED),$$(date +%s)) $(MODEL)
 
 test-browser: page bench-builds tools-npm tools-browser ## the page in Chromium and Firefox
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/browser/*.test.js
@@ -151,14 +162,14 @@ lint: tools-npm tools-native tools-lint ## types, style, C warnings, static anal
 	npx tsc --noEmit
 	npx eslint .
 	npx prettier --check .
-	clang-format-19 --dry-run -Werror $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(wildcard tests/native/*.c)
+	clang-format-19 --dry-run -Werror $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(CHECKED_SOURCES) $(wildcard tests/native/*.c)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem -Isrc -Iwasm -Itests/native src wasm tests/native
 	printf '%s\n' $(filter-out wasm/memory.c wasm/threads.c,$(C_SOURCES)) | xargs -P 2 -n 8 sh -c 'clang-tidy-19 --quiet "$$@" -- -std=gnu11 -w -Isrc -Iwasm -isystem /usr/include 2>/dev/null' tidy
 	clang-tidy-19 --quiet wasm/memory.c wasm/threads.c -- --target=wasm32 -ffreestanding -matomics -mbulk-memory -std=gnu11 -w -Isrc -Iwasm 2>/dev/null
 
 fmt: tools-npm tools-native ## format everything
 	npx prettier --write .
-	clang-format-19 -i $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(wildcard tests/native/*.c)
+	clang-format-19 -i $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(CHECKED_SOURCES) $(wildcard tests/native/*.c)
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

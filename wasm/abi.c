@@ -13,7 +13,7 @@
 #include "model/model.h"
 #include "self_test.h"
 
-enum { ABI_VERSION = 4 };
+enum { ABI_VERSION = 5 };
 
 EXPORT(hs_abi_version)
 int32_t abi_version(void) {
@@ -29,6 +29,12 @@ int32_t abi_self_test(void) {
 EXPORT(hs_last_error)
 const char *abi_last_error(void) {
     return hs_error_last();
+}
+
+/* The code of the last failure: for functions that return a pointer. */
+EXPORT(hs_last_error_code)
+int32_t abi_last_error_code(void) {
+    return hs_error_code();
 }
 
 /* The value that was wrong and its limit; NaN when the last failure has none. */

@@ -45,7 +45,8 @@ export class Context {
     this.pointer = wasm.exports.hs_context_create(model, capacity, KV_TYPES[kv], parent?.pointer ?? 0) >>> 0;
     if (this.pointer === 0) {
       wasm.exports.hs_free(this.tokens);
-      throw noMemory(wasm, model, capacity, KV_TYPES[kv]);
+      const failure = wasm.lastFailure('ctx');
+      throw failure.code === 'out-of-memory' ? noMemory(wasm, model, capacity, KV_TYPES[kv]) : failure;
     }
     this.bytes = (wasm.exports.hs_memory_used() >>> 0) - used;
     parent?.retain();
@@ -241,18 +242,19 @@ export function nextTurn() {
 function noMemory(wasm, model, capacity, kvType) {
   const bytes = wasm.exports.hs_context_bytes(model, capacity, kvType);
   const free = wasm.free();
-  if (bytes <= free && bytes < 2 ** 32)
-    return new HalfspaceError('out-of-memory', `no memory for a context of ${capacity} tokens: ${wasm.lastError()}`, {
-      field: 'ctx',
-      value: capacity,
-    });
+  // What is free is not in one piece: less may fit than there is room for.
   let fits = 0;
   for (let step = 2 ** 20; step >= 1; step /= 2) {
     if (fits + step <= 2 ** 20 && wasm.exports.hs_context_bytes(model, fits + step, kvType) <= free) fits += step;
   }
-  return new HalfspaceError('out-of-memory', `a context of ${capacity} tokens needs ${bytes} bytes, ${free} are free: ${fits} tokens fit`, {
-    field: 'ctx',
-    value: capacity,
-    limit: fits,
-  });
+  const limit = Math.min(fits, capacity - 1);
+  return new HalfspaceError(
+    'out-of-memory',
+    `a context of ${capacity} tokens needs ${bytes} bytes, ${free} are free: ${limit} tokens fit at most`,
+    {
+      field: 'ctx',
+      value: capacity,
+      limit,
+    },
+  );
 }

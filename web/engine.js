@@ -5,6 +5,7 @@ import { renderChat } from './chat.js';
 import { runComparison } from './compare.js';
 import { modelConfig } from './config.js';
 import { Context, nextTurn } from './context.js';
+import { elapsedSince } from './elapsed.js';
 import { HalfspaceError } from './errors.js';
 import { runGeneration } from './generation.js';
 import { readGguf } from './gguf.js';
@@ -14,7 +15,7 @@ import { createSampler } from './sampler.js';
 import { checkClaim, checkFit, ContextSink } from './snapshot/context.js';
 import { readSnapshots } from './snapshot/resume.js';
 import { compareDistributions, logProbability } from './distributions.js';
-import { openSource, throwIfAborted } from './sources.js';
+import { isByteSource, openSource, throwIfAborted } from './sources.js';
 import { createTokenizer } from './tokenizer.js';
 import { loadWasm } from './wasm-loader.js';
 import { loadWeights } from './weights.js';
@@ -110,11 +111,12 @@ export class Engine {
    */
   static async load(source, options = {}) {
     const { kv = 'q8', ctx, signal, fetch } = options;
-    if (kv !== 'q8' && kv !== 'f32')
-      throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${shown(kv)}`, { field: 'kv', value: kv, limit: 'q8, f32' });
-    if (ctx !== undefined) checkContext(ctx);
-    const bytes = await openSource(source, { signal, fetch });
+    let bytes = isByteSource(source) ? source : undefined;
     try {
+      if (kv !== 'q8' && kv !== 'f32')
+        throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${shown(kv)}`, { field: 'kv', value: kv, limit: 'q8, f32' });
+      if (ctx !== undefined) checkContext(ctx);
+      bytes = await openSource(source, { signal, fetch });
       const file = await readGguf(bytes, { signal });
       const config = { ...modelConfig(file, options), fingerprint: file.fingerprint };
       const tokenizer = createTokenizer(file.metadata);
@@ -127,7 +129,7 @@ export class Engine {
         throw error;
       }
     } finally {
-      await bytes.close();
+      await bytes?.close();
     }
   }
 
@@ -199,7 +201,7 @@ export class Engine {
       context.release();
       throw error;
     }
-    return new Prefix(context, performance.now() - start);
+    return new Prefix(context, elapsedSince(start));
   }
 
   /**
@@ -228,7 +230,7 @@ export class Engine {
     try {
       const { info, tokens } = await readSnapshots(this.wasm, source, sinkOf, { signal, onProgress });
       const context = /** @type {ContextSink} */ (sink).finish(tokens);
-      const prefix = new Prefix(context, performance.now() - start);
+      const prefix = new Prefix(context, elapsedSince(start));
       prefix.saved = info;
       return prefix;
     } catch (error) {
@@ -448,7 +450,11 @@ async function loadModel(wasm, config, file, bytes, { onProgress, signal }) {
   wasm.bytes(words, config.words.byteLength).set(new Uint8Array(config.words));
   const model = wasm.exports.hs_model_create(words) >>> 0;
   wasm.exports.hs_free(words);
-  if (model === 0) throw new HalfspaceError('unsupported', `${config.name}: ${wasm.lastError()}`, { field: 'configuration' });
+  if (model === 0) {
+    const failure = wasm.lastFailure('configuration');
+    if (failure.code === 'out-of-memory') throw failure;
+    throw new HalfspaceError('unsupported', `${config.name}: ${wasm.lastError()}`, { field: 'configuration' });
+  }
   await loadWeights(wasm, model, file, config.nLayers, bytes, { onProgress, signal });
   return model;
 }

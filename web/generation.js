@@ -2,6 +2,7 @@
 import { AnswerText } from './answer-text.js';
 import { addStatsWords, attentionStats } from './attention-params.js';
 import { nextTurn } from './context.js';
+import { elapsedSince } from './elapsed.js';
 import { throwIfAborted } from './sources.js';
 
 /**
@@ -25,7 +26,7 @@ export async function* runGeneration(context, tokenizer, { held, prompt, steps, 
   context.setAttention(attention);
   const start = performance.now();
   const logits = await context.prefill(prompt, { onBatch: options.onPrefill, signal });
-  const prefillMs = performance.now() - start;
+  const prefillMs = elapsedSince(start);
   if (watch) context.watch(watch === true ? {} : watch);
   context.resetStats();
   let done = context.statsWords();
@@ -51,7 +52,7 @@ export async function* runGeneration(context, tokenizer, { held, prompt, steps, 
     }
     const began = performance.now();
     context.decode(id);
-    decodeMs.push(performance.now() - began);
+    decodeMs.push(elapsedSince(began));
     logits.set(context.logits());
   }
   const promptTokens = held.length + prompt.length;

@@ -35,6 +35,7 @@ export function nodeWorker(url) {
     listen: (type, listener) => void worker.on(type, listener),
     post: (message, transfer) =>
       worker.postMessage(message, /** @type {import('node:worker_threads').TransferListItem[] | undefined} */ (transfer)),
+    ref: () => worker.ref(),
     unref: () => worker.unref(),
     terminate: () => void worker.terminate(),
   };
@@ -48,6 +49,7 @@ export function pageWorker(worker) {
   return {
     listen: (type, listener) => worker.addEventListener(type, (event) => listener('data' in event ? event.data : event)),
     post: (message, transfer = []) => worker.postMessage(message, transfer),
+    ref: () => {},
     unref: () => {},
     terminate: () => worker.terminate(),
   };

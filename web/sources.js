@@ -27,6 +27,31 @@ export function throwIfAborted(signal) {
   if (signal?.aborted) throw new HalfspaceError('aborted', 'aborted by the caller', { cause: signal.reason });
 }
 
+/**
+ * Waits no longer once a signal aborts: what is waited for may never come.
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<T>}
+ */
+async function orAborted(promise, signal) {
+  if (!signal) return promise;
+  /** @type {() => void} */
+  let stop = () => {};
+  const aborted = new Promise((resolve) => {
+    stop = () => resolve(undefined);
+    signal.addEventListener('abort', stop);
+    if (signal.aborted) stop();
+  });
+  try {
+    await Promise.race([promise, aborted]);
+    throwIfAborted(signal);
+    return await promise;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
 /** @typedef {string | URL | Blob | Uint8Array | ArrayBuffer | ByteSource} Source what openSource() takes */
 
 /**
@@ -70,17 +95,29 @@ export function fromStream(name, size, stream, close = async () => {}) {
         limit: size,
       });
     }
+    const { signal } = options;
+    const pieces = stream(offset, length, options)[Symbol.asyncIterator]();
     let left = length;
+    let ended = false;
     try {
-      for await (const piece of stream(offset, length, options)) {
-        throwIfAborted(options.signal);
-        left -= piece.length;
-        yield piece;
+      for (;;) {
+        const { done, value } = await orAborted(pieces.next(), signal);
+        ended = done === true;
+        if (ended) break;
+        left -= value.length;
+        yield value;
       }
     } catch (cause) {
       if (cause instanceof HalfspaceError) throw cause;
       const { message } = /** @type {Error} */ (cause);
       throw new HalfspaceError('io', `${name}: cannot read: ${message}`, { field: 'read', value: offset + length - left, cause });
+    } finally {
+      if (!ended) {
+        const returned = pieces.return?.();
+        // One that hangs would not return.
+        if (signal?.aborted) returned?.catch(() => {});
+        else await returned;
+      }
     }
     if (left !== 0)
       throw new HalfspaceError('io', `${name}: ${left} bytes of ${length} missing`, {
@@ -132,19 +169,27 @@ async function fileSource(path) {
     throw new HalfspaceError('io', `cannot open ${path}: ${/** @type {Error} */ (cause).message}`, { field: 'path', value: path, cause });
   }
   const { size } = await file.stat();
+  let reading = false;
   return fromStream(
     path,
     size,
     async function* (offset, length) {
       const buffer = new Uint8Array(Math.min(FILE_CHUNK_BYTES, length));
       for (let at = offset; at < offset + length;) {
+        reading = true;
         const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, offset + length - at), at);
+        reading = false;
         if (bytesRead === 0) return;
         yield buffer.subarray(0, bytesRead);
         at += bytesRead;
       }
     },
-    () => file.close(),
+    async () => {
+      const closed = file.close();
+      // A read that hangs keeps the file open, and would keep whoever gave it up.
+      if (reading) closed.catch(() => {});
+      else await closed;
+    },
   );
 }
 

@@ -84,12 +84,19 @@ export class ThreadPool {
    * @param {WebAssembly.Memory} memory
    * @param {import('./wasm-loader.js').Exports} exports of the instance that calls are made on
    * @param {number} count
-   * @throws {HalfspaceError} unsupported, with field 'threads': not all came up
+   * @throws {HalfspaceError} with field 'threads'. out-of-memory: their stacks do not fit; unsupported: not all came up
    */
   static async start(module, memory, exports, count) {
     const pool = new ThreadPool(exports);
+    const stacks = Array.from({ length: count - 1 }, () => exports.hs_alloc(STACK_BYTES) >>> 0);
+    if (stacks.includes(0))
+      throw new HalfspaceError('out-of-memory', `no memory for the stacks of ${count} threads`, {
+        field: 'threads',
+        value: count,
+        limit: 1 + stacks.indexOf(0),
+      });
     try {
-      await withDeadline(Promise.all(Array.from({ length: count - 1 }, (_, i) => pool.#add(module, memory, i + 1))));
+      await withDeadline(Promise.all(stacks.map((stack, i) => pool.#add(module, memory, stack, i + 1))));
     } catch (cause) {
       for (const worker of pool.#workers) worker.terminate();
       throw unsupported(count, `a worker did not start: ${/** @type {Error} */ (cause).message}`, cause);
@@ -100,10 +107,8 @@ export class ThreadPool {
     return pool;
   }
 
-  /** @param {WebAssembly.Module} module @param {WebAssembly.Memory} memory @param {number} thread */
-  async #add(module, memory, thread) {
-    const stack = this.#exports.hs_alloc(STACK_BYTES) >>> 0;
-    if (stack === 0) throw new Error('no memory for its stack');
+  /** @param {WebAssembly.Module} module @param {WebAssembly.Memory} memory @param {number} stack @param {number} thread */
+  async #add(module, memory, stack, thread) {
     const worker = openWorker();
     this.#workers.push(worker);
     return new Promise((resolve, reject) => {

@@ -9,7 +9,7 @@ import { threadCount, ThreadPool } from './thread-pool.js';
 const INITIAL_PAGES = 32;
 const MAX_PAGES = 65_536;
 const PAGE_BYTES = 65_536;
-const ABI_VERSION = 4;
+const ABI_VERSION = 5;
 
 /** Status codes of src/base/hs.h. @type {Record<number, import('./errors.js').ErrorCode>} */
 const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument', [-4]: 'context-full', [-5]: 'unsupported' };
@@ -91,6 +91,14 @@ export class Wasm {
     }
     const [value, limit] = [this.exports.hs_last_error_value(), this.exports.hs_last_error_limit()];
     return new HalfspaceError(code, `${field}: ${this.lastError()}`, { field, ...(!Number.isNaN(limit) && { value, limit }) });
+  }
+
+  /**
+   * Why a function of the core returned no pointer.
+   * @param {string} field what the call was about
+   */
+  lastFailure(field) {
+    return this.failure(CODES[this.exports.hs_last_error_code()], field);
   }
 
   /**

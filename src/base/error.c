@@ -8,6 +8,7 @@
 enum { TEXT_LIMIT = 256 };
 static char text[TEXT_LIMIT];
 static double wrong = NAN, bound = NAN;
+static int last;
 
 static int put_text(int at, const char *s) {
     while (*s && at < TEXT_LIMIT - 1) text[at++] = *s++;
@@ -39,7 +40,7 @@ static int put_number(int at, double x) {
     return at;
 }
 
-void hs_error_note(const char *what, double value, double limit) {
+void hs_error_note(int code, const char *what, double value, double limit) {
     int at = put_text(0, what);
     at = put_text(at, ": ");
     at = put_number(at, value);
@@ -48,15 +49,21 @@ void hs_error_note(const char *what, double value, double limit) {
     put_text(at, ")");
     wrong = value;
     bound = limit;
+    last = code;
 }
 
-void hs_error_note_text(const char *what) {
+void hs_error_note_text(int code, const char *what) {
     put_text(0, what);
     wrong = bound = NAN;
+    last = code;
 }
 
 const char *hs_error_last(void) {
     return text;
+}
+
+int hs_error_code(void) {
+    return last;
 }
 
 double hs_error_value(void) {

@@ -10,7 +10,14 @@
 /* The size is kept in front of the block so that hs_mem_used() stays exact. */
 static size_t used;
 
+/* Says whether an allocation is to fail. For tests to replace (tests/native/test_faults.c). */
+__attribute__((weak)) int hs_mem_refuses(size_t bytes) {
+    (void)bytes;
+    return 0;
+}
+
 void *hs_mem_alloc(size_t bytes) {
+    if (hs_mem_refuses(bytes)) return NULL;
     size_t *block = aligned_alloc(HS_ALIGN, HS_ALIGN + hs_align_up(bytes));
     if (!block) return NULL;
     *block = bytes;

@@ -35,13 +35,13 @@ import { streams } from './streams.js';
  * @property {string} [error]
  */
 
-/** By area. @type {Record<string, Case[]>} */
-const AREAS = { ...engine, ...index, ...attention, ...streams, ...snapshots, ...stores, ...limits, ...platform };
+/** What every runtime does alike, by area. @type {Record<string, Case[]>} */
+export const COMMON = { ...engine, ...index, ...attention, ...streams, ...snapshots, ...stores, ...limits };
 
-/** @param {Setting} setting @returns {Promise<Result[]>} */
-export async function runSuites(setting) {
+/** @param {Setting} setting @param {Record<string, Case[]>} [areas] @returns {Promise<Result[]>} */
+export async function runSuites(setting, areas = { ...COMMON, ...platform }) {
   const results = [];
-  for (const [area, cases] of Object.entries(AREAS)) {
+  for (const [area, cases] of Object.entries(areas)) {
     for (const { name, run } of cases) {
       /** @type {Result} */
       const result = { area, name, ok: false };

@@ -1,6 +1,7 @@
 /** Attention of queries over a cache: dense, by half-space reporting, or ReLU^alpha. */
 import { attentionNumbers, attentionStats, attentionValues, attentionWords, statsWords } from '../attention-params.js';
 import { checkInteger, checkOptions, shown } from '../checks.js';
+import { elapsedSince } from '../elapsed.js';
 import { badArgument } from '../errors.js';
 import { FIRST_ROOM } from './core.js';
 import { KvCache } from './kv-cache.js';
@@ -154,7 +155,7 @@ export function attend(cache, queries, options = {}) {
   core.exports.hs_attend_stats_reset();
   const reported = cache.track(() => (options.reported ? attendReported(call, output) : attendBlocks(call, output)));
   const stats = attentionStats(statsWords(core.wasm.memory.buffer, core.exports.hs_attend_stats() >>> 0));
-  return { output, stats: { ...stats, timeMs: performance.now() - began }, ...(reported && { reported }) };
+  return { output, stats: { ...stats, timeMs: elapsedSince(began) }, ...(reported && { reported }) };
 }
 
 /**

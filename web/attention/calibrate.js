@@ -1,10 +1,14 @@
 /** Measures the steps of a query on this machine for the index's cost model (src/hsr/hits.h, hs_index_costs). */
+import { elapsedSince } from '../elapsed.js';
+import { HalfspaceError } from '../errors.js';
 import { STRATEGIES } from './core.js';
 import { vectorsOf } from './rows.js';
 
 const KEYS = 16_384;
 const HEAD_DIM = 64;
 const BATCH_MS = 2; // far above the resolution of clocks in pages
+/** Far more than come in that time: the end where the clock stands still, or runs backwards. */
+const BATCH_CALLS = 2000;
 const BATCHES = 5;
 
 /**
@@ -36,9 +40,15 @@ function measure({ core, pointer }, strategy) {
   for (let batch = 0; batch < BATCHES; batch++) {
     const began = performance.now();
     let calls = 0;
-    for (; performance.now() - began < BATCH_MS; calls++) run();
-    ns = Math.min(ns, (1e6 * (performance.now() - began)) / calls);
+    while (calls < BATCH_CALLS && elapsedSince(began) < BATCH_MS) {
+      run();
+      calls++;
+    }
+    const ms = elapsedSince(began);
+    if (ms > 0 && calls > 0) ns = Math.min(ns, (1e6 * ms) / calls);
   }
+  if (ns === Infinity)
+    throw new HalfspaceError('unsupported', 'the clock stands still', { field: 'performance.now', value: 0, limit: BATCH_MS });
   const [leaves, screened, refined] = new Float64Array(core.wasm.memory.buffer, core.exports.hs_index_stats() >>> 0, 3);
   return { ns, leaves, screened, refined };
 }

@@ -51,7 +51,7 @@ export class Handle {
     this.core = core;
     this.#name = name;
     this.#pointer = create() >>> 0;
-    if (this.#pointer === 0) throw core.wasm.failure('out-of-memory', name);
+    if (this.#pointer === 0) throw core.wasm.lastFailure(name);
     this.#bytes = core.used() - before;
   }
 

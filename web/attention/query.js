@@ -1,5 +1,6 @@
 /** What queries of the index and of partition trees have in common. */
 import { shown } from '../checks.js';
+import { elapsedSince } from '../elapsed.js';
 import { badArgument } from '../errors.js';
 import { vectorsOf } from './rows.js';
 
@@ -56,7 +57,7 @@ export function collectHits(core, room, run) {
     (pointer, rooms, count) => ({
       positions: core.ints(pointer, count),
       products: core.floats(pointer + 4 * rooms, count),
-      timeMs: performance.now() - began,
+      timeMs: elapsedSince(began),
     }),
   );
 }

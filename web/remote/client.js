@@ -132,8 +132,13 @@ export class Remote {
       );
     }
     const call = new OutgoingCall(port1, out, (message) => this.#received(message, out));
+    // While a call is open the process waits for the worker: for its end, too, which would go unseen otherwise.
+    if (this.#calls.size === 0) this.#worker.ref();
     this.#calls.add(call);
-    void call.ended.then(() => this.#calls.delete(call));
+    void call.ended.then(() => {
+      this.#calls.delete(call);
+      if (this.#calls.size === 0) this.#worker.unref();
+    });
     return call;
   }
 

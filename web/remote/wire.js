@@ -13,7 +13,8 @@ import { badArgument, ChunkError, HalfspaceError } from '../errors.js';
  * @property {(type: 'message' | 'error' | 'exit', listener: (value: any) => void) => void} listen message: what was posted;
  *   exit: in Node.js, Deno and Bun only
  * @property {(message: object, transfer?: Transferable[]) => void} post
- * @property {() => void} unref lets the process end while the worker is open
+ * @property {() => void} ref keeps the process from ending while the worker is open, as at first
+ * @property {() => void} unref lets it end
  * @property {() => void} terminate
  */
 

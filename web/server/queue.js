@@ -1,4 +1,5 @@
 /** One request at a time: the model's threads serve one generation best, and memory holds one context in use. */
+import { elapsedSince } from '../elapsed.js';
 import { HalfspaceError } from '../errors.js';
 import { throwIfAborted } from '../sources.js';
 import { ApiError } from './errors.js';
@@ -39,7 +40,7 @@ export class Queue {
     try {
       await task();
     } finally {
-      this.#seconds = (performance.now() - start) / 1000;
+      this.#seconds = elapsedSince(start) / 1000;
       const next = this.#waiting.shift();
       if (next) next();
       else this.#busy = false;

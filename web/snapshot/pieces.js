@@ -55,7 +55,6 @@ async function* fromSource(source, signal) {
 export async function openPieces(source, signal) {
   throwIfAborted(signal);
   if (source instanceof ReadableStream) return { size: undefined, pieces: fromStream(source, signal) };
-  const isOpen = typeof source === 'object' && source !== null && 'stream' in source && 'size' in source && 'close' in source;
-  const opened = isOpen ? /** @type {ByteSource} */ (source) : await openSource(/** @type {string} */ (source), { signal });
+  const opened = await openSource(source, { signal });
   return { size: opened.size, pieces: fromSource(opened, signal) };
 }

@@ -1,5 +1,5 @@
 /** Snapshots from bytes: records out of a stream, each verified before it is given on; what belongs where; what is missing. */
-import { badArgument, ChunkError } from '../errors.js';
+import { badArgument, ChunkError, HalfspaceError } from '../errors.js';
 import { hex, sha256 } from '../sha256.js';
 import {
   CHECKED_BYTES,
@@ -251,6 +251,8 @@ export class SnapshotReader {
     try {
       this.sink.chunk?.(expected, this.staging.reserve(head.length));
     } catch (cause) {
+      // Only bytes that the core refuses are the snapshot's fault: want of memory is not.
+      if (cause instanceof HalfspaceError && cause.code !== 'bad-argument') throw cause;
       throw new ChunkError(`${placeText(head)}: ${/** @type {Error} */ (cause).message}`, { ...where, field: 'content', cause });
     }
     this.#checksums[placeKey(head)] = hex64(head.checksum);

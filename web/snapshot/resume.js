@@ -1,5 +1,6 @@
 /** Reads snapshots, each of which adds to the one before, to their end. */
 import { badArgument } from '../errors.js';
+import { isByteSource } from '../sources.js';
 import { openPieces } from './pieces.js';
 import { SnapshotReader } from './reader.js';
 import { Staging } from './staging.js';
@@ -19,14 +20,32 @@ const MAX_SOURCES = 1024;
 class Opened {
   /**
    * @param {import('../wasm-loader.js').Wasm} wasm
+   * @param {SnapshotSource} source
+   * @param {AbortSignal | undefined} signal
+   * @param {(bytes: number) => void} onBytes
+   */
+  static async open(wasm, source, signal, onBytes) {
+    const staging = new Staging(wasm);
+    try {
+      const { size, pieces } = await openPieces(source, signal);
+      return new Opened(staging, size, pieces, onBytes);
+    } catch (error) {
+      staging.free();
+      throw error;
+    }
+  }
+
+  /**
+   * Use Opened.open().
+   * @param {Staging} staging
    * @param {number | undefined} size
    * @param {AsyncGenerator<Uint8Array, void>} pieces
    * @param {(bytes: number) => void} onBytes
    */
-  constructor(wasm, size, pieces, onBytes) {
+  constructor(staging, size, pieces, onBytes) {
     this.size = size;
-    this.staging = new Staging(wasm);
-    this.reader = new SnapshotReader(this.staging);
+    this.staging = staging;
+    this.reader = new SnapshotReader(staging);
     this.records = this.#records(pieces, onBytes);
   }
 
@@ -79,8 +98,7 @@ class Opened {
  * @returns {Promise<T>}
  */
 async function readStart(wasm, source, signal, read) {
-  const { size, pieces } = await openPieces(source, signal);
-  const opened = new Opened(wasm, size, pieces, () => {});
+  const opened = await Opened.open(wasm, source, signal, () => {});
   try {
     return await read(opened);
   } finally {
@@ -128,9 +146,8 @@ export async function readSnapshots(wasm, source, sinkOf, { signal, onProgress }
   try {
     const headers = [];
     for (const one of sources) {
-      const { size, pieces } = await openPieces(one, signal);
       opened.push(
-        new Opened(wasm, size, pieces, (bytes) => {
+        await Opened.open(wasm, one, signal, (bytes) => {
           done += bytes;
           onProgress?.(done, total);
         }),
@@ -148,5 +165,7 @@ export async function readSnapshots(wasm, source, sinkOf, { signal, onProgress }
     return { info: /** @type {SnapshotInfo} */ (info), tokens: opened[opened.length - 1].reader.tokens };
   } finally {
     for (const one of opened) await one.close();
+    // Those that were not come to are given back, too.
+    for (const one of sources) if (isByteSource(one)) await one.close();
   }
 }

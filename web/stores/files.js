@@ -18,6 +18,11 @@ import { createWholeFile, syncFolder } from './whole-file.js';
  * @typedef {import('./store.js').Backend} Backend
  */
 
+/** When this process started, by the clock as it is now. */
+const startOfProcess = () => Date.now() - process.uptime() * 1000;
+/** The same by the clock as it was: where it was set since, drafts of this process may have either time. */
+const STARTED = startOfProcess();
+
 /**
  * @param {string} folder made where it is missing; holds nothing but the store
  * @param {{maxBytes?: number, fs?: FileSystem}} [options] maxBytes: default none but the disk's; fs: another file system
@@ -43,7 +48,7 @@ async function isLeftOver(fs, folder, file) {
   if (pid !== process.pid) return !isRunning(pid);
   // Ids are used again: in a container every process may be number 1.
   const { mtimeMs } = await fs.stat(join(folder, file)).catch(() => ({ mtimeMs: Infinity }));
-  return mtimeMs < Date.now() - process.uptime() * 1000;
+  return mtimeMs < Math.min(STARTED, startOfProcess());
 }
 
 /** @param {number} pid */
