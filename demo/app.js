@@ -3,6 +3,7 @@
  * its events; no panel knows another.
  */
 import { explain } from './failures.js';
+import { StepLog } from './step-log.js';
 
 /**
  * @typedef {import('../web/page.js').Engine} Engine
@@ -47,6 +48,11 @@ import { explain } from './failures.js';
  * @property {'dense' | 'hsr' | 'relu'} mode
  * @property {import('../web/engine.js').Step} [step] what attention did, while someone is watching; the first token has none
  *
+ * @typedef {object} Selection what is looked at of an answer
+ * @property {number} [layer] undefined: all
+ * @property {number} [kvHead] undefined: all
+ * @property {number} [token] its index in the answer; undefined: the newest
+ *
  * What each event tells in its `detail`.
  * @typedef {object} Events
  * @property {undefined} engine app.engine or app.model is another, or gone
@@ -56,6 +62,7 @@ import { explain } from './failures.js';
  * @property {{label: string, done: number, total: number}} progress of the job
  * @property {Turn} turn a question was asked; app.turns has it as its last
  * @property {Token} token the last turn's answer has grown
+ * @property {undefined} selection app.selection has changed
  * @property {Failure | undefined} failure a job has failed; undefined: a new job has begun
  *
  * @typedef {ReturnType<typeof explain> & {retry: () => Promise<void>}} Failure retry: runs the job again
@@ -95,6 +102,21 @@ export class App {
    * @type {((document: Pick<OpenDocument, 'id'>) => Promise<void>) | undefined}
    */
   reopen;
+  /** What attention did for the last answer's tokens. */
+  steps = new StepLog();
+  /** @type {Selection} */
+  selection = {};
+
+  constructor() {
+    this.on('document', () => this.steps.clear());
+    this.on('turn', () => {
+      this.steps.clear();
+      this.select({ token: undefined });
+    });
+    this.on('token', (token) => {
+      if (this.engine) this.steps.add(token, { layers: this.engine.config.nLayers, kvHeads: this.engine.config.nKvHeads });
+    });
+  }
 
   /**
    * @template {keyof Events} Name
@@ -120,8 +142,15 @@ export class App {
     this.tell('settings', undefined);
   }
 
+  /** @param {Selection} changed */
+  select(changed) {
+    Object.assign(this.selection, changed);
+    this.tell('selection', undefined);
+  }
+
   /** @param {Engine} engine @param {Model} model */
   setEngine(engine, model) {
+    this.selection = {};
     this.setDocument(undefined);
     this.engine?.close();
     this.engine = engine;

@@ -1,6 +1,7 @@
 /** A loaded model: generate, prefill, perplexity, logits, tokenize. */
 import { checkStop } from './answer-text.js';
 import { renderChat } from './chat.js';
+import { runComparison } from './compare.js';
 import { modelConfig } from './config.js';
 import { Context, nextTurn } from './context.js';
 import { HalfspaceError } from './errors.js';
@@ -151,6 +152,19 @@ export class Engine {
   }
 
   /**
+   * The text that each token adds to those before it: '' where it ends inside a character, which is then its successor's.
+   * @param {number[]} ids
+   * @returns {string[]} as many
+   */
+  detokenizeEach(ids) {
+    this.#open();
+    const stream = this.tokenizer.decodeStream();
+    const texts = ids.map((id) => stream.push(id));
+    if (texts.length > 0) texts[texts.length - 1] += stream.flush();
+    return texts;
+  }
+
+  /**
    * Token ids of a conversation under the file's chat template, up to where the answer starts.
    * @param {Message[]} messages
    */
@@ -223,8 +237,7 @@ export class Engine {
    */
   async *generate(prompt, options = {}) {
     const { maxTokens = 256, stop = [], prefix, ctx = this.ctx, onStats, onPrefix } = options;
-    if (!(Number.isInteger(maxTokens) && maxTokens >= 0))
-      throw new HalfspaceError('bad-argument', 'maxTokens must be a count', { field: 'maxTokens', value: maxTokens, limit: 0 });
+    checkMaxTokens(maxTokens);
     checkStop(stop);
     checkPrefix(prefix);
     const ids = this.#ids(prompt, prefix !== undefined);
@@ -256,6 +269,43 @@ export class Engine {
    */
   stream(prompt, options) {
     return pieceStream(this, prompt, options);
+  }
+
+  /**
+   * Decodes one continuation twice, token by token in turn: with dense attention and with another, on the same tokens after the same
+   * cache. So times come in pairs, and distributions can be compared. The prompt is read exactly.
+   * @param {Prompt} prompt
+   * @param {import('./compare.js').CompareOptions} [options]
+   * @returns {AsyncGenerator<import('./compare.js').Compared, void>}
+   */
+  async *compare(prompt, { maxTokens = 32, follow, attention = 'hsr', prefix, ctx = this.ctx, onPrefill, signal } = {}) {
+    checkMaxTokens(maxTokens);
+    checkPrefix(prefix);
+    const ids = this.#ids(prompt, prefix !== undefined);
+    const held = prefix?.length ?? 0;
+    checkFits(ids.length, held, ctx);
+    const steps = Math.min(maxTokens, follow?.length ?? Infinity, ctx - held - ids.length);
+    const last = ids[ids.length - 1];
+    /** @type {Context[]} */
+    const contexts = [];
+    const open = (/** @type {number} */ capacity, /** @type {Context | undefined} */ parent) => {
+      contexts.unshift(this.#context(capacity, parent));
+      return contexts[0];
+    };
+    try {
+      let shared = prefix?.context;
+      if (ids.length > 1) {
+        shared = open(ids.length - 1, shared);
+        shared.setAttention('dense');
+        await shared.prefill(ids.slice(0, -1), { logits: 'none', onBatch: onPrefill, signal });
+      }
+      const [dense, other] = [open(steps, shared), open(steps, shared)];
+      dense.setAttention('dense');
+      other.setAttention(attention);
+      yield* runComparison({ dense, other }, this.tokenizer, { last, steps, follow, check: () => this.#open(), signal });
+    } finally {
+      if (!this.#closed) for (const context of contexts) context.release();
+    }
   }
 
   /**
@@ -389,6 +439,12 @@ async function loadModel(wasm, config, file, bytes, { onProgress, signal }) {
 /** @param {Prefix | undefined} prefix */
 function checkPrefix(prefix) {
   if (prefix?.freed) throw new HalfspaceError('closed', 'the prefix was freed', { field: 'prefix' });
+}
+
+/** @param {number} maxTokens */
+function checkMaxTokens(maxTokens) {
+  if (!(Number.isInteger(maxTokens) && maxTokens >= 0))
+    throw new HalfspaceError('bad-argument', 'maxTokens must be a count', { field: 'maxTokens', value: maxTokens, limit: 0 });
 }
 
 /** @param {number} ctx */

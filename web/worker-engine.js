@@ -166,6 +166,15 @@ export class Engine {
     return this.#remote.call('perplexity', args);
   }
 
+  /**
+   * @param {Prompt} prompt
+   * @param {import('./api.js').CompareOptions} [options]
+   * @returns {AsyncGenerator<import('./compare.js').Compared, void>}
+   */
+  compare(prompt, options) {
+    return this.#remote.iterate('compare', [prompt, options]);
+  }
+
   /** @param {Parameters<Here['tokenize']>} args @returns {Promise<number[]>} */
   tokenize(...args) {
     return this.#remote.call('tokenize', args);
@@ -174,6 +183,11 @@ export class Engine {
   /** @param {Parameters<Here['detokenize']>} args @returns {Promise<string>} */
   detokenize(...args) {
     return this.#remote.call('detokenize', args);
+  }
+
+  /** @param {Parameters<Here['detokenizeEach']>} args @returns {Promise<string[]>} */
+  detokenizeEach(...args) {
+    return this.#remote.call('detokenizeEach', args);
   }
 
   /** @param {Parameters<Here['chatTokens']>} args @returns {Promise<number[]>} */

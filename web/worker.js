@@ -6,7 +6,17 @@ import { ownerPort } from './runtime.js';
 import { openPieces } from './snapshot/pieces.js';
 
 /** Add a name here and a line to worker-engine.js, and a method is there on both sides. */
-const METHODS = /** @type {const} */ (['prefill', 'resume', 'logits', 'perplexity', 'tokenize', 'detokenize', 'chatTokens']);
+const METHODS = /** @type {const} */ ([
+  'prefill',
+  'resume',
+  'logits',
+  'perplexity',
+  'compare',
+  'tokenize',
+  'detokenize',
+  'detokenizeEach',
+  'chatTokens',
+]);
 
 /** @type {Engine} */
 let engine;
