@@ -73,23 +73,46 @@ async function openModel({ source, sha256 }, { signal, onProgress, onNote }) {
   if (source instanceof File) return { source, from: 'file' };
   let downloaded = false;
   try {
-    const store = await modelStore();
-    const stored = await cachedModel(source, {
-      store,
-      sha256,
-      signal,
-      partBytes: PART_BYTES,
-      onProgress: (done, total) => {
-        downloaded = true;
-        onProgress('downloading', done, total);
-      },
+    await download(source, sha256, signal, (done, total) => {
+      downloaded = true;
+      onProgress('downloading', done, total);
     });
+    const stored = await cachedModel(source, { store: await modelStore(), sha256, signal, partBytes: PART_BYTES });
     return { source: stored, from: downloaded ? 'downloaded' : 'stored' };
   } catch (error) {
     const why = whyNotStored(error);
     if (!why) throw error;
     onNote(why);
     return { source, from: 'direct' };
+  }
+}
+
+/**
+ * In a worker: it would keep the page from answering.
+ * @param {string} url
+ * @param {string | undefined} sha256
+ * @param {AbortSignal} signal complete parts stay for the next time
+ * @param {(done: number, total: number) => void} onProgress not called for what is stored already
+ * @returns {Promise<void>}
+ */
+async function download(url, sha256, signal, onProgress) {
+  const worker = new Worker(new URL('./download-worker.js', import.meta.url), { type: 'module' });
+  try {
+    await new Promise((resolve, reject) => {
+      const stop = () => reject(new HalfspaceError('aborted', 'aborted by the user'));
+      if (signal.aborted) stop();
+      signal.addEventListener('abort', stop);
+      worker.onerror = ({ message }) =>
+        reject(new HalfspaceError('worker-lost', `the download ended: ${message ?? 'its script is missing'}`));
+      worker.onmessage = ({ data: { done, total, end, error } }) => {
+        if (end) resolve(undefined);
+        else if (error) reject(new HalfspaceError(error.code, error.message, error.details));
+        else onProgress(done, total);
+      };
+      worker.postMessage({ url, sha256, folder: STORE.folder, partBytes: PART_BYTES });
+    });
+  } finally {
+    worker.terminate();
   }
 }
 
