@@ -102,7 +102,7 @@ fuzz-native: tools-native
 	sh tests/fuzz/run.sh $(SECONDS)
 
 valgrind: tools-valgrind ## the C tests under valgrind, without sanitizers (takes minutes)
-	HS_QUERIES=200 HS_WORK=build/valgrind HS_FORMS=simd HS_FLAGS="-O1" HS_RUN="valgrind -q --error-exitcode=1 --leak-check=full --errors-for-leak-kinds=definite" sh tests/native/run.sh
+	HS_QUERIES=200 HS_WORK=build/valgrind HS_FORMS=simd HS_FLAGS="-O1 -gdwarf-4" HS_RUN="valgrind -q --error-exitcode=1 --leak-check=full --errors-for-leak-kinds=definite" sh tests/native/run.sh
 
 certify: tools-native ## a million certified queries, half with each form of the kernels: each bound against the true error (takes minutes)
 	HS_QUERIES=500000 HS_FLAGS="-O2 -march=native" sh tests/native/run.sh strengths
@@ -162,14 +162,14 @@ lint: tools-npm tools-native tools-lint ## types, style, C warnings, static anal
 	npx tsc --noEmit
 	npx eslint .
 	npx prettier --check .
-	clang-format-19 --dry-run -Werror $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(CHECKED_SOURCES) $(wildcard tests/native/*.c)
+	clang-format-19 --dry-run -Werror $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(CHECKED_SOURCES) $(wildcard tests/native/*.c tests/fuzz/*.[ch])
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem -Isrc -Iwasm -Itests/native src wasm tests/native
 	printf '%s\n' $(filter-out wasm/memory.c wasm/threads.c,$(C_SOURCES)) | xargs -P 2 -n 8 sh -c 'clang-tidy-19 --quiet "$$@" -- -std=gnu11 -w -Isrc -Iwasm -isystem /usr/include 2>/dev/null' tidy
 	clang-tidy-19 --quiet wasm/memory.c wasm/threads.c -- --target=wasm32 -ffreestanding -matomics -mbulk-memory -std=gnu11 -w -Isrc -Iwasm 2>/dev/null
 
 fmt: tools-npm tools-native ## format everything
 	npx prettier --write .
-	clang-format-19 -i $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(CHECKED_SOURCES) $(wildcard tests/native/*.c)
+	clang-format-19 -i $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(CHECKED_SOURCES) $(wildcard tests/native/*.c tests/fuzz/*.[ch])
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

@@ -120,7 +120,7 @@ static void use_cache(input *in, subject *s) {
     must(status == HS_OK);
     int what = take_byte(in) % 4, at = take_int(in, KEYS);
     if (what == 1) must(hs_growing_truncate(&s->cache->head[0], hs_min(hs_max(at, 0), abi_cache_length(s->cache))) == HS_OK);
-    if (what == 2) must(is_error(abi_cache_remove(s->cache, at, at + 30)) || at <= abi_cache_length(s->cache) - 30);
+    if (what == 2) must(is_error(abi_cache_remove(s->cache, at, (int)((unsigned)at + 30))) || at <= abi_cache_length(s->cache) - 30);
     if (what == 3) must(abi_cache_append(s->cache, rows, rows, 150) == HS_OK);
     if (what > 0) must(abi_attend(s->cache, q, n, 2, &ways[way], out) == HS_OK);
 }
@@ -137,7 +137,7 @@ static void use_index(input *in, subject *s) {
     must(n == (r >= 1 && r <= abi_index_size(s->index) ? r : HS_ERR_ARGUMENT));
     int what = take_byte(in) % 4, at = take_int(in, KEYS);
     if (what == 1) must(abi_index_truncate(s->index, hs_min(hs_max(at, 0), abi_index_length(s->index))) == HS_OK);
-    if (what == 2) must(is_error(abi_index_remove(s->index, at, at + 30)) || at <= abi_index_length(s->index) - 30);
+    if (what == 2) must(is_error(abi_index_remove(s->index, at, (int)((unsigned)at + 30))) || at <= abi_index_length(s->index) - 30);
     if (what == 3) must(abi_index_append(s->index, rows, 100) == HS_OK);
     if (what > 0 && abi_index_size(s->index) > 0) must(abi_index_top(s->index, q, 1, -INFINITY, strategy, positions, products) == 1);
 }

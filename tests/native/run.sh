@@ -1,7 +1,8 @@
 #!/bin/sh
 # run.sh [names]: compiles tests/native/test_<name>.c (default: every one) with the C core natively (SIMD through SIMDe), once
 # for each form of the kernels, and runs it. Each program prints TAP and exits with 0 when all is well. HS_FLAGS replaces the
-# sanitizers by other flags, HS_RUN is put before each program, and HS_FORMS are the forms.
+# sanitizers by other flags, HS_RUN is put before each program, HS_FORMS are
+# the forms, and HS_WORK is where it compiles.
 set -eu
 cd "$(dirname "$0")/../.."
 work=${HS_WORK:-build/native}
