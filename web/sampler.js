@@ -2,7 +2,7 @@
  * Chooses the next token from logits. Stages and their order are llama.cpp's: repetition penalty, top-k, top-p, min-p,
  * temperature. Top-p and min-p look at the probabilities before temperature.
  */
-import { checkOptions, shown } from './checks.js';
+import { checkInteger, checkOptions, shown } from './checks.js';
 import { HalfspaceError } from './errors.js';
 
 /**
@@ -224,7 +224,10 @@ export function createSampler(options = {}) {
     scratch.set(logits);
     const recent = new Set();
     for (let i = Math.max(0, recentTokens.length - window); i < recentTokens.length; i++) recent.add(recentTokens[i]);
-    for (const id of recent) scratch[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
+    for (const id of recent) {
+      checkInteger('recentTokens', id, 0, 2 ** 31 - 1);
+      scratch[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
+    }
     return scratch;
   };
 

@@ -12,6 +12,7 @@ import { Engine } from '../../web/engine.js';
 import { HalfspaceError } from '../../web/errors.js';
 import { HeaderReader } from '../../web/gguf-reader.js';
 import { LIMITS, readGguf } from '../../web/gguf.js';
+import { createSampler } from '../../web/sampler.js';
 import { createTokenizer } from '../../web/tokenizer.js';
 import { SPECIAL_LIMITS } from '../../web/tokenizer/special.js';
 import { loadWeights } from '../../web/weights.js';
@@ -469,6 +470,41 @@ describe('snapshots', async () => {
   refused('nothing but null', () => resumed((header) => Object.keys(header).forEach((key) => (header[key] = null))), { field: 'kind' });
   test('leave nothing behind', () => {
     assert.equal(engine.info.memoryBytes, used);
+    engine.close();
+  });
+});
+
+describe('options that are none', async () => {
+  const engine = await Engine.load(randomModel({ arch: 'llama', type: 'Q4_1' }));
+  const generate = async (/** @type {any} */ prompt, /** @type {any} */ options) => {
+    for await (const _piece of engine.generate(prompt, options));
+  };
+  const code = 'bad-argument';
+  refused('null for a generation', () => generate([5], null), { code, field: 'options', value: null });
+  refused('null for a sampler', () => createSampler(/** @type {any} */ (null)), { code, field: 'sampler', value: null });
+  refused(
+    'tokens that are names',
+    () => createSampler({ repetitionPenalty: 2 }).sample(new Float32Array(9), /** @type {any} */ (['__proto__'])),
+    { code, field: 'recentTokens', value: '__proto__', limit: 2 ** 31 - 1 },
+  );
+  refused('null for attention', () => generate([5], { attention: null }), { code, field: 'attention', value: null });
+  refused('null for a head', () => generate([5], { attention: { heads: [null] } }), { code, field: 'attention.heads[0]', value: null });
+  refused('heads that are no list', () => generate([5], { attention: { heads: 7 } }), { code, field: 'attention.heads', value: 7 });
+  for (const [name, id] of /** @type {[string, any][]} */ ([
+    ['2^32 + 5', 2 ** 32 + 5],
+    ['half', 0.5],
+    ['negative', -1],
+    ['text', 'x'],
+    ['past the vocabulary', 288],
+  ]))
+    // prettier-ignore
+    refused(`a token that is ${name}`, () => generate([5, id], {}), { code, field: 'prompt[1]', value: id, limit: id < 0 ? 0 : 287 });
+  refused('a mode that cannot be written', () => generate([5], { attention: { mode: Object.create(null) } }), {
+    code,
+    field: 'attention.mode',
+  });
+  test('leave the engine as it was', async () => {
+    await generate([5], { maxTokens: 1 });
     engine.close();
   });
 });

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { open } from 'node:fs/promises';
 import { before, test } from 'node:test';
 
+import { gguf } from '@huggingface/gguf';
+
 import { modelConfig } from '../../web/config.js';
 import { HalfspaceError } from '../../web/errors.js';
 import { readGguf } from '../../web/gguf.js';
@@ -46,6 +48,21 @@ test('the untouched header parses', async () => {
   const file = await parse(header);
   assert.equal(file.tensors.length, 272);
   assert.equal(modelConfig(file).nLayers, 30);
+});
+
+test('the header is what another reader finds in it', async () => {
+  const [ours, theirs] = [await parse(header), await gguf(await modelPath(), { allowLocalFile: true })];
+  const plain = (/** @type {any} */ value) => (ArrayBuffer.isView(value) ? Array.from(/** @type {Float32Array} */ (value)) : value);
+  const { version, tensor_count: tensors, kv_count: keys, ...metadata } = /** @type {any} */ (theirs.metadata);
+  assert.deepEqual([version, Number(tensors), Number(keys)], [3, ours.tensors.length, Object.keys(ours.metadata).length]);
+  for (const [key, value] of Object.entries(metadata)) assert.deepEqual(plain(ours.metadata[key]), value, key);
+  const infos = theirs.tensorInfos.map(({ name, shape, dtype, offset }) =>
+    [name, ...shape, dtype, offset + theirs.tensorDataOffset].map(String),
+  );
+  const found = ours.tensors.map(({ name, cols, rows, type, offset }) =>
+    [name, cols, ...(rows > 1 ? [rows] : []), type, offset].map(String),
+  );
+  assert.deepEqual(found.sort(), infos.sort());
 });
 
 test('not a model', async () => {

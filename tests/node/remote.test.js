@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { Remote } from '../../web/remote/client.js';
-import { AHEAD, HANDLE, MAX_CALLS } from '../../web/remote/wire.js';
+import { serve } from '../../web/remote/server.js';
+import { AHEAD, HANDLE, MAX_CALLS, unpackError } from '../../web/remote/wire.js';
 import { nodeWorker } from '../../web/runtime.js';
 import { failure } from './helpers/failure.js';
 
@@ -93,4 +94,104 @@ test('calls have a limit; the end of a worker is an error of all of them', async
   for (const { status, reason } of /** @type {any[]} */ (await Promise.allSettled(waiting)))
     assert.ok(status === 'rejected' && failure('closed', 'engine')(reason));
   await assert.rejects(other.call('counted', []), failure('closed', 'engine'));
+});
+
+/** The worker's side on a channel of this thread. @param {(send: (message: object, between?: unknown[]) => Promise<any>, owner: MessagePort) => Promise<void>} run */
+async function withService(run) {
+  const { port1: owner, port2 } = new MessageChannel();
+  const methods = {
+    echo: (/** @type {unknown[]} */ ...args) => args.length,
+    slow: () => new Promise((resolve) => setTimeout(resolve, 50)),
+  };
+  serve(port2, { methods, handle: () => undefined, state: () => 0 });
+  const send = (/** @type {object} */ message, /** @type {unknown[]} */ between = []) =>
+    new Promise((resolve) => {
+      const call = new MessageChannel();
+      call.port1.onmessage = ({ data }) => {
+        call.port1.close();
+        resolve(data.error ? unpackError(data.error) : data.value);
+      };
+      owner.postMessage({ target: 0, ...message, port: call.port2 }, [call.port2]);
+      for (const one of between) call.port1.postMessage(one);
+    });
+  try {
+    await run(send, owner);
+  } finally {
+    owner.close();
+  }
+}
+
+test('the worker refuses messages that are none, and goes on', () =>
+  withService(async (send, owner) => {
+    for (const message of [null, 7, 'text', {}, { method: 'echo' }, { lock: 'x' }]) owner.postMessage(message);
+    const mark = (/** @type {object} */ more) => ({ '@halfspace': 'signal', id: 0, aborted: false, ...more });
+    for (const [message, code, field] of /** @type {[object, string, string][]} */ ([
+      [{ method: 'echo', args: undefined }, 'bad-argument', 'args'],
+      [{ method: 'echo', args: 'text' }, 'bad-argument', 'args'],
+      [{ method: 'constructor', args: [] }, 'unsupported', 'method'],
+      [{ method: ['echo'], args: [] }, 'unsupported', 'method'],
+      [{ method: 'echo', args: [], target: 'x' }, 'closed', 'prefix'],
+      [{ method: 'echo', args: [mark({ '@halfspace': 'constructor' })] }, 'bad-argument', 'mark'],
+      [{ method: 'echo', args: [mark({ '@halfspace': 'handle', id: 9 })] }, 'closed', 'prefix'],
+      [{ method: 'echo', args: [mark({ id: 'length' })] }, 'bad-argument', 'signal'],
+      [{ method: 'echo', args: [mark({ id: 1e9 })] }, 'bad-argument', 'signal'],
+    ]))
+      assert.ok(failure(code, field)(await send(message)), JSON.stringify(message));
+    // What belongs to no generator, no signal, or is nothing, is as if it had not come.
+    assert.equal(
+      await send({ method: 'echo', args: [mark({ id: 31, aborted: true })] }, [null, { more: 'x' }, { abort: 7 }, { stop: true }]),
+      1,
+    );
+  }));
+
+test('arguments that are nested too deeply for the stack are refused by name', async () => {
+  let deep = /** @type {unknown[]} */ ([]);
+  for (let i = 0; i < 100_000; i++) deep = [deep];
+  const owner = /** @type {any} */ ({});
+  serve(owner, { methods: { echo: () => 1 }, handle: () => undefined, state: () => 0 });
+  const { port1, port2 } = new MessageChannel();
+  const answer = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(unpackError(data.error))));
+  owner.onmessage({ data: { method: 'echo', target: 0, args: deep, port: port2 } });
+  assert.ok(failure('bad-argument', 'args')(await answer));
+  port1.close();
+});
+
+test('more calls than a worker takes are refused by it, too', () =>
+  withService(async (send) => {
+    const calls = Array.from({ length: MAX_CALLS + 1 }, () => send({ method: 'slow', args: [] }));
+    const answers = await Promise.all(calls);
+    assert.equal(answers.filter(failure('bad-argument', 'calls', MAX_CALLS + 1)).length, 1);
+  }));
+
+test('a page takes what is no answer for the end of its worker', async () => {
+  const answered = async (/** @type {unknown} */ answer) => {
+    /** @type {any} */
+    let port;
+    const fake = new Remote(
+      { listen() {}, unref() {}, terminate() {}, post: (/** @type {any} */ message) => (port = message.port) },
+      () => ({}),
+    );
+    const called = fake.call('echo', [() => {}]);
+    port.postMessage(answer);
+    return called.finally(() => {
+      fake.close();
+      port.close();
+    });
+  };
+  const lost = failure('worker-lost', 'message');
+  for (const answer of [
+    null,
+    7,
+    'text',
+    {},
+    { call: 3, args: [] },
+    { call: 0, args: 7 },
+    { error: null },
+    { error: {} },
+    { error: { code: 7 } },
+  ])
+    await assert.rejects(answered(answer), lost, JSON.stringify(answer));
+  await assert.rejects(answered({ value: { '@halfspace': 'function', id: 0 } }), lost);
+  await assert.rejects(answered({ error: { code: 'io', message: 'm', details: { field: 'f' } } }), failure('io', 'f'));
+  assert.equal(await answered({ value: 5 }), 5);
 });
