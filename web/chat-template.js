@@ -20,7 +20,7 @@ export const LIMITS = {
   /** UTF-16 units of the template; white space in a row, for which the library takes quadratic time. */
   source: 65_536,
   blank: 1024,
-  steps: 1 << 20,
+  steps: 1 << 19,
   ms: 2000,
   /** Of one value, the answer included; levels of lists and objects in each other. */
   size: 1 << 23,
@@ -138,7 +138,7 @@ class BoundedInterpreter extends Interpreter {
     if (node.property.type === 'SliceExpression') this.#check('slice', object, []);
     const value = super.evaluate(/** @type {any} */ ({ ...node, object: new Constant(object) }), environment);
     if (value.type !== 'FunctionValue' || object.type !== 'StringValue') return value;
-    const [name] = [...object.builtins].find(([, method]) => method === value) ?? [];
+    const [name] = /** @type {[string, Value]} */ ([...object.builtins].find(([, method]) => method === value));
     return new value.constructor((/** @type {Value[]} */ args, /** @type {Environment} */ scope) => {
       this.#check(name, object, args);
       return value.value(args, scope);
@@ -161,7 +161,7 @@ class BoundedInterpreter extends Interpreter {
     const limit = GROWING.includes(name) ? LIMITS.growth : LIMITS.work;
     if (!(work <= limit)) throw beyond(`units of work in ${name}`, work, limit);
     if (operand.type !== 'StringValue') return;
-    const [first, second] = args.map((arg) => (arg.type === 'StringValue' ? arg.value : ''));
+    const [first, second] = args.map((arg) => (arg?.type === 'StringValue' ? arg.value : ''));
     let grown = 0;
     if (name === 'replace') grown = occurrences(operand.value, first ?? '') * (second ?? '').length;
     if (['slice', 'join'].includes(name)) grown = LETTER_SIZE * operand.value.length;

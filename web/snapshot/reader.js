@@ -251,7 +251,6 @@ export class SnapshotReader {
     try {
       this.sink.chunk?.(expected, this.staging.reserve(head.length));
     } catch (cause) {
-      if (cause instanceof ChunkError) throw cause;
       throw new ChunkError(`${placeText(head)}: ${/** @type {Error} */ (cause).message}`, { ...where, field: 'content', cause });
     }
     this.#checksums[placeKey(head)] = hex64(head.checksum);
