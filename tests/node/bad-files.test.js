@@ -314,10 +314,20 @@ describe('chat templates', async () => {
   const field = 'tokenizer.chat_template';
   const render = (/** @type {string} */ template, content = 'hi') =>
     renderChat({ [field]: template }, tokenizer, [{ role: 'user', content }]);
+  /** On a machine that is infinitely fast: what ends the template is not its time. @param {string} template */
+  const renderAtOnce = (template) => {
+    const { now } = performance;
+    performance.now = () => 0;
+    try {
+      return render(template);
+    } finally {
+      performance.now = now;
+    }
+  };
   const grown = "{% set ns = namespace(s='xxxxxxxxxxxxxxxx') %}{% for i in range(18) %}{% set ns.s = ns.s + ns.s %}{% endfor %}";
 
   for (const [name, template, limit] of /** @type {[string, string, number?][]} */ ([
-    ['that loops in loops', '{% for a in range(9999) %}{% for b in range(9999) %}{{ a }}{% endfor %}{% endfor %}'],
+    ['that loops in loops', '{% for a in range(999) %}{% for b in range(9999) %}{{ a }}{% endfor %}{% endfor %}'],
     ['that takes its time', `{% for i in range(100000) %}{% macro f() %}${'{{ 1 }}'.repeat(8000)}{% endmacro %}{% endfor %}`, TEMPLATE.ms],
     ['of a long range', '{{ range(10 ** 12) }}', 131_072],
     [
@@ -330,7 +340,7 @@ describe('chat templates', async () => {
       '{% set ns = namespace(s=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}',
       TEMPLATE.size,
     ],
-    ['that nests lists', '{% set ns = namespace(s=[1]) %}{% for i in range(60000) %}{% set ns.s = [ns.s] %}{% endfor %}', TEMPLATE.depth],
+    ['that nests lists', '{% set ns = namespace(s=[1]) %}{% for i in range(100) %}{% set ns.s = [ns.s] %}{% endfor %}', TEMPLATE.depth],
     ['that holds a namespace in itself', '{% set ns = namespace(s=1) %}{% set ns.s = ns %}{{ ns }}', undefined],
     ['that makes garbage', `${grown}{% for i in range(1000) %}{% set x = ns.s | upper %}{% endfor %}`, undefined],
     [
@@ -364,7 +374,7 @@ describe('chat templates', async () => {
     const calls = name === 'that calls itself'; // how deep the stack is decides what it ends by
     refused(
       `one ${name}`,
-      () => render(template),
+      () => (limit === TEMPLATE.ms ? render : renderAtOnce)(template),
       calls ? { code: 'bad-argument', field: 'messages' } : { code: 'unsupported', field, ...expected },
     );
   }
