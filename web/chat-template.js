@@ -21,6 +21,7 @@ export const LIMITS = {
   source: 65_536,
   blank: 1024,
   steps: 1 << 19,
+  /** Looked at between steps. Where a clock stands still while code runs, as in edge workers, steps are the limit. */
   ms: 2000,
   /** Of one value, the answer included; levels of lists and objects in each other. */
   size: 1 << 23,
