@@ -271,6 +271,7 @@ describe('snapshots', async () => {
 
   test('tokens of what has none, and a staging that was given back', async () => {
     assert.deepEqual((await readTokens(wasm, bytes)).tokens, []);
+    assert.equal((await verifySnapshot(memorySource(bytes))).info.header.kind, 'cache', 'from a source that is open');
     const staging = new Staging(wasm);
     staging.free();
     assert.throws(() => staging.reserve(1), failure('closed', 'snapshot'));
