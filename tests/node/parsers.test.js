@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
 
+import { Template } from '@huggingface/jinja';
+
 import { coreOf } from '../../web/attention/core.js';
 import { KvCache } from '../../web/attention.js';
 import { renderChat } from '../../web/chat.js';
@@ -133,6 +135,42 @@ describe('chat templates', () => {
   const tokenizer = { bosId: 0, eosId: null, addBos: true, tokenText: () => '<s>', protect: (/** @type {string} */ text) => text };
   const render = (/** @type {string} */ template) =>
     renderChat({ 'tokenizer.chat_template': template }, tokenizer, [{ role: 'user', content: 'hi' }]);
+
+  test('templates as models have them give what the library gives without limits', () => {
+    const messages = [
+      { role: 'system', content: 'Be brief. ' },
+      { role: 'user', content: 'What is 2 + 2?' },
+      { role: 'assistant', content: '<think>easy</think>\n\n4' },
+      { role: 'user', content: 'And 3?\nReally' },
+    ];
+    const qwen = `{%- if messages[0].role == 'system' %}{{- '<|im_start|>system\n' + messages[0].content + '<|im_end|>\n' }}{%- endif %}
+{%- set ns = namespace(multi_step_tool=true, last_query_index=messages|length - 1) %}
+{%- for message in messages[::-1] %}
+    {%- set index = (messages|length - 1) - loop.index0 %}
+    {%- if ns.multi_step_tool and message.role == "user" and message.content is string and not(message.content.startswith('<tool_response>') and message.content.endswith('</tool_response>')) %}
+        {%- set ns.multi_step_tool = false %}{%- set ns.last_query_index = index %}
+    {%- endif %}
+{%- endfor %}
+{%- for message in messages %}
+    {%- set content = message.content if message.content is string else '' %}
+    {%- if '</think>' in content %}{%- set content = content.split('</think>')[-1].lstrip('\n') %}{%- endif %}
+    {%- if loop.last or (not loop.last and loop.index0 > ns.last_query_index) %}{{- '[last]' }}{%- endif %}
+    {{- '<|im_start|>' + message.role + '\n' + content.strip('\n') + '<|im_end|>' + '\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}`;
+    const llama = `{% macro shown(m, last=false) %}{{ m['content'] | trim | replace('\n', ' ') }}{% if last %}!{% endif %}{% endmacro %}
+{{- bos_token }}{% set loop_messages = messages %}{% for message in loop_messages if message['role'] != 'system' %}
+{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}
+{{ '<|start_header_id|>' ~ message.role | upper ~ '<|end_header_id|>' }}{{ shown(message, last=loop.last) }}<|eot_id|>{% endfor %}
+{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | join(', ') }}{{ messages[1:3] | tojson(indent=2) }}
+{% for key, value in messages[0].items() | list %}{{ key }}={{ value | length }};{% endfor %}{% filter upper %}{{ messages[0].content }}{% endfilter %}
+{{ [3, 1, 2] | sort(reverse=true) | first }}{{ {'b': 1, 'a': 2} | dictsort | length }}{{ range(0, 6, 2) | list }}{{ x is defined }}{{ none | default('d', true) }}`;
+    for (const source of [qwen, llama]) {
+      const expected = new Template(source).render({ messages, add_generation_prompt: true, bos_token: '<s>', eos_token: '' });
+      assert.equal(renderChat({ 'tokenizer.chat_template': source }, { ...tokenizer, addBos: false }, messages), expected);
+      assert.ok(expected.length > 150);
+    }
+  });
 
   test('steps are limited whatever the clock says', () => {
     const { now } = performance;
