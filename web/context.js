@@ -6,6 +6,7 @@ import { KV_TYPES } from './kv-types.js';
 import { throwIfAborted } from './sources.js';
 
 const WATCH_ROOM = 4096;
+const MOST_ROOM = 65_536;
 
 /**
  * @typedef {{layer?: number, kvHead?: number, room?: number}} WatchOptions default every layer and KV head; room: reported
@@ -146,15 +147,9 @@ export class Context {
    * @param {number} [kvHead] default all
    */
   stats(layer = -1, kvHead = -1) {
-    const pointer = this.wasm.exports.hs_attention_stats(this.pointer, layer, kvHead) >>> 0;
-    if (pointer === 0)
-      throw badArgument(
-        'layer',
-        `or kvHead is out of range: ${this.wasm.lastError()}`,
-        [layer, kvHead],
-        [this.shape.layers - 1, this.shape.kvHeads - 1],
-      );
-    return attentionStats(statsWords(this.wasm.memory.buffer, pointer));
+    checkInteger('layer', layer, -1, this.shape.layers - 1);
+    checkInteger('kvHead', kvHead, -1, this.shape.kvHeads - 1);
+    return attentionStats(statsWords(this.wasm.memory.buffer, this.wasm.exports.hs_attention_stats(this.pointer, layer, kvHead) >>> 0));
   }
 
   /** The same of everything, to be added up by addStatsWords(). */
@@ -168,6 +163,9 @@ export class Context {
    */
   watch(options) {
     const { layer = -1, kvHead = -1, room = WATCH_ROOM } = options ?? { room: 0 };
+    checkInteger('watch.layer', layer, -1, this.shape.layers - 1);
+    checkInteger('watch.kvHead', kvHead, -1, this.shape.kvHeads - 1);
+    checkInteger('watch.room', room, options ? 1 : 0, MOST_ROOM);
     this.wasm.check(this.wasm.exports.hs_watch(this.pointer, layer, kvHead, room), 'watch');
   }
 

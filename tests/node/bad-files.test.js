@@ -498,6 +498,17 @@ describe('options that are none', async () => {
     { code, field: 'recentTokens', value: '__proto__', limit: 2 ** 31 - 1 },
   );
   refused('null for attention', () => generate([5], { attention: null }), { code, field: 'attention', value: null });
+  for (const [name, value, limit] of /** @type {[string, any, number][]} */ ([
+    ['layer', 2n ** 64n, 1],
+    ['kvHead', 0.5, 1],
+    ['room', 0, 1],
+  ]))
+    refused(`a ${name} to watch that is none`, () => generate([5], { watch: { [name]: value } }), {
+      code,
+      field: `watch.${name}`,
+      value,
+      limit,
+    });
   refused('null for a head', () => generate([5], { attention: { heads: [null] } }), { code, field: 'attention.heads[0]', value: null });
   refused('heads that are no list', () => generate([5], { attention: { heads: 7 } }), { code, field: 'attention.heads', value: 7 });
   for (const [name, id] of /** @type {[string, any][]} */ ([
