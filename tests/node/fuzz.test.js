@@ -5,11 +5,11 @@ import { test } from 'node:test';
 import { runTarget } from '../fuzz/run-target.js';
 
 const RUNS = {
-  gguf: 1000,
+  gguf: 600,
   metadata: 2000,
   model: 150,
-  snapshot: 100,
-  chunks: 300,
+  snapshot: 60,
+  chunks: 150,
   template: 800,
   request: 2000,
   http: 150,

@@ -12,7 +12,6 @@ const [START, END] = ['<!-- dependencies: make dependencies -->', '<!-- /depende
 
 /** Why each is needed. Who adds a dependency says so here. @type {Record<string, string>} */
 const REASONS = {
-  '@huggingface/gguf': 'reads the header of a model file',
   '@huggingface/jinja': 'runs the chat template of a model',
   '@noble/hashes': 'SHA-256 of a stream, which the platforms do not offer',
   'cli-progress': 'progress bars of the command',
