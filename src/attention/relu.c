@@ -122,8 +122,8 @@ static void attend_one(const hs_kv *kv, const float *q, int group, int g, const 
 
 void hs_attend_relu(const hs_kv *kv, const float *q, int group, const hs_attention_params *p, float *out, hs_attention_stats *stats, hs_reported *reported, void *scratch) {
     relu_scratch s;
-    int most = 0; /* keys of one cache; the length counts dropped ones too, for which there is no room */
-    for (const hs_kv *part = kv; part; part = part->parent) most = hs_max(most, part->count);
+    int most = kv->count; /* keys of one cache; the length counts dropped ones too, for which there is no room */
+    for (const hs_kv *part = kv->parent; part; part = part->parent) most = hs_max(most, part->count);
     lay_out(&s, scratch, most);
     for (int g = 0; g < group; g++) attend_one(kv, q + g * kv->head_dim, group, g, p, out + g * kv->head_dim, stats, reported, &s);
 }
