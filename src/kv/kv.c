@@ -197,10 +197,19 @@ static void put_value(hs_kv *kv, int i, const float *v) {
     kv->v_norm = fmaxf(kv->v_norm, (float)(sqrt(square) * (1 + 1e-6)));
 }
 
+/* Kernels read keys by fours, those that are not there yet too: their bytes are zeros then, whatever the memory had. */
+static void clear_run(hs_kv *kv, int i) {
+    size_t at = plane_at(kv->head_dim, i, 0), bytes = (size_t)HS_LEAF / 2 * (size_t)kv->head_dim;
+    memset(kv->k_high + at, 0, bytes);
+    if (kv->k_low) memset(kv->k_low + at, 0, bytes);
+    memset(kv->k_scale + i, 0, HS_LEAF * sizeof *kv->k_scale);
+}
+
 void hs_kv_append(hs_kv *kv, const float *k, const float *v, int stride, int n) {
     for (int t = 0; t < n; t++, k += stride) {
         int i = kv->count++, run = i / HS_LEAF;
         if (i % HS_LEAF == 0) {
+            clear_run(kv, i);
             kv->live[run] = kv->screen_residual[run] = kv->key_norm[run] = 0;
             if (kv->key_residual) kv->key_residual[run] = 0;
         }

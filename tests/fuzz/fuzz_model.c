@@ -153,7 +153,7 @@ static void run(input *in, hs_context *c) {
 static void set_attention(input *in, hs_context *c) {
     hs_attention_params p = {.mode = take_byte(in) % 3, .strength = take_byte(in) % 3, .far_field = take_byte(in) % 3, .dense_below = 1, .dense_above = 1, .block_hsr = take_byte(in) % 2, .alpha = 2, .scale = 1};
     if (take_byte(in) >= 240) ((int32_t *)(void *)&p)[take_below(in, sizeof p / 4)] = take_int(in, 4);
-    int layer = take_int(in, model->config.n_layers) - 1, head = take_int(in, model->config.n_kv_heads) - 1;
+    int layer = (int)((unsigned)take_int(in, model->config.n_layers) - 1), head = (int)((unsigned)take_int(in, model->config.n_kv_heads) - 1);
     int known = layer >= -1 && layer < model->config.n_layers && head >= -1 && head < model->config.n_kv_heads;
     must(abi_attention_set(c, &p, layer, head) == (known && hs_attention_check(&p) == HS_OK ? HS_OK : HS_ERR_ARGUMENT));
     must((abi_attention_stats(c, layer, head) != NULL) == known);
@@ -161,7 +161,7 @@ static void set_attention(input *in, hs_context *c) {
 }
 
 static void watch(input *in, hs_context *c) {
-    int layer = take_int(in, model->config.n_layers) - 1, head = take_int(in, model->config.n_kv_heads) - 1, room = take_int(in, 40);
+    int layer = (int)((unsigned)take_int(in, model->config.n_layers) - 1), head = (int)((unsigned)take_int(in, model->config.n_kv_heads) - 1), room = take_int(in, 40);
     int status = abi_watch(c, layer, head, room);
     must(status == HS_OK ? room >= 0 && room <= HS_WATCH_ROOM : is_error(status));
     if (status == HS_OK) must((abi_watched_queries(c) != NULL) == (room > 0));

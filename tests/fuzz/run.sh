@@ -15,7 +15,7 @@ for program in $work/fuzz_*; do
   seeds=$work/seeds/$target corpus=$work/corpus/$target log=$work/$target.log
   rm -rf "$seeds"
   mkdir -p "$corpus"
-  sh tests/fuzz/seeds.sh "$target" "$seeds"
+  sh tests/fuzz/seeds.sh "$seeds"
   options="-max_len=300 -len_control=0 -timeout=20 -print_final_stats=1 -artifact_prefix=$work/findings/$target-"
   if [ "$time" = short ]; then
     case $target in allocator) runs=20000 ;; weights | partition) runs=1000 ;; *) runs=300 ;; esac

@@ -1,8 +1,8 @@
 #!/bin/sh
-# seeds.sh <target> <folder>: first inputs of a target. Bytes are instructions for the targets (fuzz.h), so that plain patterns
-# already make caches with sealed chunks, models of each architecture and weights of each type. What once was a finding is one too.
+# seeds.sh <folder>: first inputs of every target. Bytes are instructions for the targets (fuzz.h), so that plain patterns
+# already make caches with sealed chunks, models of each architecture and weights of each type.
 set -eu
-target=$1 folder=$2
+folder=$1
 mkdir -p "$folder"
 
 # put(name, bytes as printf has them)
