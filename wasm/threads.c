@@ -22,9 +22,7 @@
 enum { SPINS = 1 << 18,
        SPINS_PER_SECOND = 1 << 30 };
 /* Seconds without a finished task after which a thread counts as lost. */
-#ifndef HS_THREAD_PATIENCE
-#define HS_THREAD_PATIENCE 60
-#endif
+enum { PATIENCE = 60 };
 
 /* What is written often has a cache line of its own. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): so it is padded */
 static struct {
@@ -101,7 +99,7 @@ static void finish(void) {
     int waited = 0;
     for (int left = load(&board.unfinished); left > 0; left = load(&board.unfinished)) {
         waited = changes(&board.unfinished, left) ? 0 : waited + 1;
-        if (waited == HS_THREAD_PATIENCE || load(&board.lost)) give_up();
+        if (waited == PATIENCE || load(&board.lost)) give_up();
     }
     store(&board.owner_sleeps, 0);
 }

@@ -1,12 +1,11 @@
 /** Aborts at every point where a signal is looked at, workers that die in every phase, and clocks that jump. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, utimes } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { attend, HsrIndex, KvCache } from '../../web/attention.js';
-import { Context } from '../../web/context.js';
 import { Engine } from '../../web/index.js';
 import { openFileStore } from '../../web/stores/files.js';
 import { Engine as WorkerEngine } from '../../web/worker-engine.js';
@@ -172,59 +171,6 @@ test('a worker that ends itself, or runs out of its own memory', { timeout: TIME
       () => WorkerEngine.load(MODEL),
     );
     await assert.rejects(load, failure('worker-lost', 'worker'), script);
-  }
-});
-
-const CHECKED_THREADS = await WebAssembly.compile(await readFile(new URL('../../build/checked.simd.threads.wasm', import.meta.url)));
-
-test('a thread that dies in a job without a word ends the wait', { timeout: TIMEOUT_MS }, async () => {
-  // It has no room on its stack, traps in the first task that needs some, and says nothing, as one that was killed.
-  const script = `require('node:worker_threads').parentPort.once('message', ({ module, memory, thread }) => {
-    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-    exports.stackRestore(16);
-    require('node:worker_threads').parentPort.postMessage('ready');
-    try { exports.hs_thread_run(thread); } catch {}
-  })`;
-  const load = () => Engine.load(MODEL, { threads: 2, variant: 'simd', wasm: { 'simd.threads': CHECKED_THREADS } });
-  const engine = await withWorkers(
-    (Worker) =>
-      class extends Worker {
-        constructor() {
-          super(script, { eval: true });
-        }
-      },
-    load,
-  );
-  const context = new Context(engine.wasm, engine.model, engine.config, { capacity: 2000, kv: 'q8' });
-  const decodeAll = () => {
-    for (const id of ids(2000)) context.decode(id);
-  };
-  // This build waits for three seconds, where others wait for sixty.
-  assert.throws(decodeAll, failure('closed', 'threads', 2));
-  await assert.rejects(engine.prefill(ids(5)), failure('closed', 'threads'));
-  engine.close();
-  const fresh = await load();
-  assert.deepEqual(await answer(fresh), EXPECTED);
-  fresh.close();
-});
-
-test('threads that are killed whenever: the right answer, or a typed error', { timeout: TIMEOUT_MS }, async () => {
-  for (let round = 0; round < 5; round++) {
-    const { result: engine, workers } = await collectWorkers(() =>
-      Engine.load(MODEL, { threads: 3, variant: 'simd', wasm: { 'simd.threads': CHECKED_THREADS } }),
-    );
-    const killed = (async () => {
-      const list = [];
-      for await (const { id, index } of engine.generate(ids(40), { maxTokens: EXPECTED.length })) {
-        list.push(id);
-        if (index === round) for (const worker of workers) void worker.terminate();
-      }
-      return list;
-    })();
-    const outcome = await killed.catch((error) => error);
-    if (outcome instanceof Error) assert.ok(failure('closed', 'threads')(outcome), String(outcome));
-    else assert.deepEqual(outcome, EXPECTED);
-    engine.close();
   }
 });
 
