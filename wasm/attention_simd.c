@@ -78,12 +78,14 @@ HS_INLINE void logits_q8(int query, int group, const hs_queries *q, const uint8_
 void hs_logits_q8(const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride){
     BY_QUERIES(q -> group, logits_q8, q, high, low, k_scale, n_groups, out, out_stride)}
 
+#ifdef HS_RELAXED
 /* Four vectors of nibbles times four 32-bit lanes of narrow query. */
 HS_INLINE v128_t four_dots(const v128_t *nibbles, v128_t w) {
     v128_t a = wasm_i16x8_add(hs_dot_i7(HS_LANE(w, 0), nibbles[0]), hs_dot_i7(HS_LANE(w, 1), nibbles[1]));
     v128_t b = wasm_i16x8_add(hs_dot_i7(HS_LANE(w, 2), nibbles[2]), hs_dot_i7(HS_LANE(w, 3), nibbles[3]));
     return wasm_i16x8_add(a, b);
 }
+#endif
 
 /* Sum over n nibble-pair vectors of nibbles * narrow query, per key. */
 HS_INLINE v128_t screen_dot(const hs_queries *q, int g, int first_pair, int n, const v128_t *nibbles) {

@@ -134,7 +134,7 @@ static void blocks(input *in) {
     uint32_t bytes = (uint32_t)take_int(in, 4096);
     uint32_t before = abi_memory_used();
     void *block = abi_alloc(bytes);
-    must(block ? abi_memory_used() == before + bytes : bytes > 4096 && abi_last_error_value() == bytes && abi_last_error_limit() >= 0);
+    must(block ? abi_memory_used() == before + bytes : bytes > 4096 && abi_last_error_code() == HS_ERR_MEMORY && abi_last_error_value() == bytes && abi_last_error_limit() >= 0);
     abi_free(block);
     must(abi_memory_used() == before);
 }
