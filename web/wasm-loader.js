@@ -119,18 +119,26 @@ export class Wasm {
    * @throws {HalfspaceError} closed: a thread was lost; what it left undone cannot be made up for
    */
   parallel(name, ...args) {
+    this.#checkThreads();
     const stack = this.exports.stackSave();
     try {
       return this.exports[name](...args);
     } catch (error) {
-      if (!this.pool?.lost) throw error;
+      this.#checkThreads(error);
+      throw error;
+    } finally {
       this.exports.stackRestore(stack);
+    }
+  }
+
+  /** @param {unknown} [cause] */
+  #checkThreads(cause) {
+    if (this.pool?.lost)
       throw new HalfspaceError('closed', 'a thread died, or did not answer for a minute: the engine is of no more use', {
         field: 'threads',
         value: this.threads,
-        cause: error,
+        ...(cause !== undefined && { cause }),
       });
-    }
   }
 
   /**

@@ -26,7 +26,7 @@ const tableRow = ([what, here, why]) =>
 /** @param {App} app @returns {Row[]} */
 function engineRows({ engine, settings }) {
   if (!engine) return [['Engine', 'not loaded', 'What it makes use of is known once a model is loaded.']];
-  const { variant, reasons, threads, memoryBytes } = engine.info;
+  const { variant, reasons, threads, kv, memoryBytes } = engine.info;
   const why = (/** @type {RegExp} */ about) => reasons.filter((reason) => about.test(reason)).join('; ');
   const isRelaxed = variant === 'relaxed';
   const fewer = settings.threads === 'auto' ? `${navigator.hardwareConcurrency} processors; at most 4 are taken by themselves` : 'as set';
@@ -34,6 +34,7 @@ function engineRows({ engine, settings }) {
     ['SIMD', 'on', 'Several numbers are multiplied at once.'],
     ['Relaxed SIMD', isRelaxed ? 'on' : 'off', isRelaxed ? 'Faster products, where the browser has them.' : why(/^relaxed/)],
     ['Threads', String(threads), why(/threads/) || fewer],
+    ['KV cache', kv, kv === 'q8' ? 'Keys and values in 8 bits: a quarter of the memory.' : 'Keys and values in 32 bits.'],
     ['Memory of the engine', megabytes(memoryBytes), 'Model, caches and index; the limit is 4 GB.'],
   ];
 }

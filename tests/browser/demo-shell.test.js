@@ -275,8 +275,8 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
         await user.change('#setting-kv', 'f32');
         await user.press('#settings', 'Load again');
         await user.idle();
-        await page.waitForFunction(() => !document.querySelector('#settings')?.textContent?.includes('undefined'));
-        await user.sees('#model', /tiny\.gguf/);
+        await page.$eval('#machine details', (found) => (found.open = true));
+        await user.sees('#machine', /KV cache\s+f32/);
         await page.reload();
         for (const [id, value] of Object.entries({ temperature: '0.7', strength: 'certified', eps: '0.05', kv: 'f32' }))
           assert.equal(await page.$eval(`#setting-${id}`, (found) => /** @type {HTMLInputElement} */ (found).value), value);
@@ -350,7 +350,7 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
       await t.test('isolated by the service worker where the host cannot', async () => {
         const helped = await newPage();
         await helped.goto(site.url);
-        await helped.waitForFunction(() => crossOriginIsolated, { timeout: TIMEOUT_MS / 4 });
+        await helped.waitForFunction(() => crossOriginIsolated && document.getElementById('start'), { timeout: TIMEOUT_MS / 4 });
         const user2 = new User(helped, name);
         await user2.click('#start');
         await user2.sees('#model', /thread/);

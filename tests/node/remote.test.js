@@ -176,7 +176,7 @@ test('a page takes what is no answer for the end of its worker', async () => {
     /** @type {any} */
     let port;
     const fake = new Remote(
-      { listen() {}, unref() {}, terminate() {}, post: (/** @type {any} */ message) => (port = message.port) },
+      { listen() {}, ref() {}, unref() {}, terminate() {}, post: (/** @type {any} */ message) => (port = message.port) },
       () => ({}),
     );
     const called = fake.call('echo', [() => {}]);

@@ -120,7 +120,7 @@ const hasOther = (answer) => typeof answer?.error === 'object' && answer.error !
 async function callAnswered(answers) {
   /** @type {any} */
   let port;
-  const handle = { listen() {}, unref() {}, terminate() {}, post: (/** @type {any} */ message) => (port = message.port) };
+  const handle = { listen() {}, ref() {}, unref() {}, terminate() {}, post: (/** @type {any} */ message) => (port = message.port) };
   const remote = new Remote(handle, () => ({}));
   const called = remote.call('echo', [() => {}]);
   for (const one of answers) port.postMessage(one);
