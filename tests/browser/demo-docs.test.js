@@ -262,6 +262,8 @@ async function shippedDocument(user) {
 async function keyboard(user) {
   const { page } = user;
   const focused = () => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.id);
+  // Until its snapshot is ready the button says Read.
+  await page.waitForSelector(`[aria-label="Open: ${SHIPPED[1].title}"]`, { timeout: TIMEOUT_MS / 4 });
   await page.focus(`[aria-label="Open: ${SHIPPED[1].title}"]`);
   await page.keyboard.press('Enter');
   await user.sees(SHIPPED[1].title);
