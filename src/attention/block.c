@@ -109,7 +109,7 @@ static void load_queries(hs_block *b, const hs_kv *kv, const float *q, int q_str
         b->peak[row] = -INFINITY;
         b->mass[row] = 0;
     }
-    if (kv->type != HS_KV_Q8) memcpy(b->key_q, b->q, (size_t)b->rows * (size_t)d * sizeof(float));
+    if (kv->type != HS_KV_Q8) b->key_q = b->q;
     memset(b->out, 0, (size_t)b->rows * (size_t)d * sizeof(float));
 }
 

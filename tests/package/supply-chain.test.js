@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 
-import { readTable, ROOT, runtimeDependencies, tableOf } from '../../web/package/dependencies.js';
+import { ROOT, runtimeDependencies, TABLE, tableOf } from '../../web/package/dependencies.js';
 
 const FOLDERS = ['.', 'tests/bench', 'tests/package', 'tests/runtimes'];
 
@@ -54,7 +54,7 @@ test('the bill of materials is in the archive, and names what npm installs witho
 
 test('the table in SECURITY.md is that of the lock file, with a reason for each', async () => {
   const dependencies = await runtimeDependencies();
-  assert.equal((await readTable()).table, tableOf(dependencies), 'make dependencies writes it');
+  assert.equal(await TABLE.read(), tableOf(dependencies), 'make dependencies writes it');
   assert.throws(() => tableOf([...dependencies, { ...dependencies[0], name: 'left-pad', direct: true }]), /no reason for left-pad/);
   assert.throws(() => tableOf(dependencies.slice(1)), /reasons for nothing/);
 });

@@ -1,12 +1,12 @@
 /** The README's table of what runs where, made of the results of the suite. `node tests/runtimes/table.js` writes it. */
-import { readFile, writeFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 
+import { markedTable } from '../../web/package/marked-table.js';
 import { RUNTIMES } from './runtimes.js';
 import { serve } from './served.js';
 
-const README = new URL('../../README.md', import.meta.url);
-const [START, END] = ['<!-- runtimes: make table -->', '<!-- /runtimes -->'];
+/** The README's. */
+export const TABLE = markedTable(new URL('../../README.md', import.meta.url), '<!-- runtimes: make table -->', '<!-- /runtimes -->');
 
 /**
  * @typedef {import('../suites/index.js').Result} Result
@@ -33,19 +33,10 @@ export function tableOf(runs) {
   return [...head, ...rows.map(line), '', ...foot].join('\n');
 }
 
-/** The README's text before, in and after the table. */
-export async function readTable() {
-  const text = await readFile(README, 'utf8');
-  const [from, to] = [text.indexOf(START) + START.length, text.indexOf(END)];
-  if (from < START.length || to < from) throw new Error(`README.md has no ${START} ... ${END}`);
-  return { before: text.slice(0, from), table: text.slice(from, to).trim(), after: text.slice(to) };
-}
-
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const served = await serve();
   const runs = [];
   for (const { name, allowed, run } of RUNTIMES) runs.push({ name, results: await run(served, allowed) });
   await served.close();
-  const { before, after } = await readTable();
-  await writeFile(README, `${before}\n${tableOf(runs)}\n\n${after}`);
+  await TABLE.write(tableOf(runs));
 }

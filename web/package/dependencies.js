@@ -6,9 +6,11 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
+import { markedTable } from './marked-table.js';
+
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const SECURITY = join(ROOT, 'SECURITY.md');
-const [START, END] = ['<!-- dependencies: make dependencies -->', '<!-- /dependencies -->'];
+/** SECURITY.md's. */
+export const TABLE = markedTable(join(ROOT, 'SECURITY.md'), '<!-- dependencies: make dependencies -->', '<!-- /dependencies -->');
 
 /** Why each is needed. Who adds a dependency says so here. @type {Record<string, string>} */
 const REASONS = {
@@ -92,19 +94,10 @@ export function tableOf(dependencies) {
   return ['| Package | License | KB | What for |', '| --- | --- | ---: | --- |', ...dependencies.map(row)].join('\n');
 }
 
-/** SECURITY.md's text before, in and after the table. */
-export async function readTable() {
-  const text = await readFile(SECURITY, 'utf8');
-  const [from, to] = [text.indexOf(START) + START.length, text.indexOf(END)];
-  if (from < START.length || to < from) throw new Error(`SECURITY.md has no ${START} ... ${END}`);
-  return { before: text.slice(0, from), table: text.slice(from, to).trim(), after: text.slice(to) };
-}
-
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const dependencies = await runtimeDependencies();
   if (process.argv.includes('--table')) {
-    const { before, after } = await readTable();
-    await writeFile(SECURITY, `${before}\n\n${tableOf(dependencies)}\n\n${after}`);
+    await TABLE.write(tableOf(dependencies));
   } else {
     await writeFile(join(ROOT, 'build/halfspace.sbom.json'), `${JSON.stringify(await billOf(dependencies), null, 2)}\n`);
   }
