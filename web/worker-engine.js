@@ -1,21 +1,21 @@
-/** An engine in a worker, with the methods of one that is here (api.js). The page, or Node's event loop, stays free. */
+/** An engine in a worker, with the methods of one that is here (remote/api.js). The page, or Node's event loop, stays free. */
+import { isByteSource } from './bytes/sources.js';
+import { inNode, nodeWorker, pageWorker } from './core/runtime.js';
 import { badArgument } from './errors.js';
-import { generatorStream } from './generator-stream.js';
-import { pieceStream } from './piece-stream.js';
+import { generatorStream } from './generation/generator-stream.js';
+import { pieceStream } from './generation/piece-stream.js';
 import { Remote } from './remote/client.js';
 import { stepOf } from './remote/steps.js';
 import { HANDLE } from './remote/wire.js';
-import { inNode, nodeWorker, pageWorker } from './runtime.js';
-import { isByteSource } from './sources.js';
 
 export { HalfspaceError } from './errors.js';
 
 /**
  * @typedef {import('./engine.js').Engine} Here
  * @typedef {import('./engine.js').Prompt} Prompt
- * @typedef {import('./api.js').Engine} Api
- * @typedef {import('./api.js').Prefix} PrefixApi
- * @typedef {Pick<import('./prefix.js').Prefix, 'length' | 'inherited' | 'ids' | 'prefillMs' | 'saved'>} PrefixData
+ * @typedef {import('./remote/api.js').Engine} Api
+ * @typedef {import('./remote/api.js').Prefix} PrefixApi
+ * @typedef {Pick<import('./generation/prefix.js').Prefix, 'length' | 'inherited' | 'ids' | 'prefillMs' | 'saved'>} PrefixData
  */
 
 /** A prefix that is in the worker. @implements {PrefixApi} */
@@ -92,8 +92,8 @@ export class Engine {
   /**
    * Starts a worker and loads a GGUF file in it: a path (Node), a URL, which may be relative to the page, a File, bytes, or what a
    * store of the page or cachedModel() opened, which is closed.
-   * @param {import('./sources.js').Source} source
-   * @param {import('./api.js').LoadOptions} [options]
+   * @param {import('./bytes/sources.js').Source} source
+   * @param {import('./remote/api.js').LoadOptions} [options]
    * @throws {import('./errors.js').HalfspaceError} worker-lost, from this and every other method: the worker did not start, or is gone
    */
   static async load(source, { worker, ...options } = {}) {
@@ -119,7 +119,7 @@ export class Engine {
    * The worker is up to 4 pieces ahead, and waits for this side then. With `watch` every piece brings along what its step may be
    * asked for.
    * @param {Prompt} prompt
-   * @param {import('./api.js').GenerateOptions} [options]
+   * @param {import('./remote/api.js').GenerateOptions} [options]
    * @returns {AsyncGenerator<import('./engine.js').Piece, void>}
    */
   async *generate(prompt, options) {
@@ -131,7 +131,7 @@ export class Engine {
   /**
    * generate() as a stream.
    * @param {Prompt} prompt
-   * @param {import('./api.js').GenerateOptions} [options]
+   * @param {import('./remote/api.js').GenerateOptions} [options]
    */
   stream(prompt, options) {
     return pieceStream(this, prompt, options);
@@ -168,8 +168,8 @@ export class Engine {
 
   /**
    * @param {Prompt} prompt
-   * @param {import('./api.js').CompareOptions} [options]
-   * @returns {AsyncGenerator<import('./compare.js').Compared, void>}
+   * @param {import('./remote/api.js').CompareOptions} [options]
+   * @returns {AsyncGenerator<import('./generation/compare.js').Compared, void>}
    */
   compare(prompt, options) {
     return this.#remote.iterate('compare', [prompt, options]);
@@ -203,9 +203,9 @@ export class Engine {
 
 /** @param {string | URL} [url] of a page's worker, where it is not this package's own */
 function openWorker(url) {
-  if (inNode) return nodeWorker(new URL('./worker.js', import.meta.url));
+  if (inNode) return nodeWorker(new URL('./remote/worker.js', import.meta.url));
   if (url) return pageWorker(new Worker(absolute(url), { type: 'module' }));
-  return pageWorker(new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }));
+  return pageWorker(new Worker(new URL('./remote/worker.js', import.meta.url), { type: 'module' }));
 }
 
 /**

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { environment } from '../../web/cli/bench/report.js';
-import { loadWasm } from '../../web/wasm-loader.js';
+import { loadWasm } from '../../web/core/wasm-loader.js';
 import { csv, fileNames, markdown, Section } from './section.js';
 import { SECTIONS } from './sections/index.js';
 import { summary } from './summary.js';

@@ -1,7 +1,7 @@
 /** Keys, values and queries of a model at work on a text, for benches of attention alone. */
 import { checkInteger } from '../checks.js';
-import { Context } from '../context.js';
 import { badArgument } from '../errors.js';
+import { Context } from '../generation/context.js';
 import { loadEngine, progress, readText } from './common.js';
 
 /**

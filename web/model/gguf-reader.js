@@ -1,5 +1,5 @@
 /** Bytes of a GGUF header in the order they come. Nothing is believed before it is there: no count or length makes room. */
-import { HalfspaceError } from './errors.js';
+import { HalfspaceError } from '../errors.js';
 
 /** Bytes that are read at a time. */
 const PIECE_BYTES = 2 << 20;
@@ -56,7 +56,7 @@ export class HeaderReader {
   #text = new TextDecoder('utf-8', { ignoreBOM: true });
 
   /**
-   * @param {import('./sources.js').ByteSource} source
+   * @param {import('../bytes/sources.js').ByteSource} source
    * @param {{headerBytes: number, stringBytes: number, listLength: number}} limits
    * @param {AbortSignal} [signal]
    */

@@ -1,6 +1,6 @@
 /** What the metadata says about a model, as the words that hs_model_create() takes (src/model/config.h). */
-import { shown } from './checks.js';
-import { HalfspaceError } from './errors.js';
+import { shown } from '../checks.js';
+import { HalfspaceError } from '../errors.js';
 
 const ARCHITECTURES = ['llama', 'qwen2', 'qwen3', 'gemma3'];
 const ROPE_SCALINGS = ['none', 'linear', 'ntk', 'yarn'];
@@ -48,7 +48,7 @@ const GEMMA3_LOCAL_THETA = 10_000;
  * @property {number} contextTrain tokens the model was trained for
  * @property {string} name
  * @property {ArrayBuffer} words
- * @property {string} [fingerprint] of the file (web/gguf.js), where it was loaded from one
+ * @property {string} [fingerprint] of the file (web/model/gguf.js), where it was loaded from one
  */
 
 /**

@@ -6,7 +6,7 @@
  */
 import { Environment, Interpreter, parse, Template, tokenize } from '@huggingface/jinja';
 
-import { HalfspaceError } from './errors.js';
+import { HalfspaceError } from '../errors.js';
 
 export const FIELD = 'tokenizer.chat_template';
 

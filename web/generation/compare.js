@@ -1,14 +1,14 @@
 /** Dense attention and another decode the same tokens in turn. What Engine.compare() does once its arguments are checked. */
+import { throwIfAborted } from '../bytes/sources.js';
 import { AnswerText } from './answer-text.js';
 import { nextTurn } from './context.js';
 import { argmax, compareDistributions } from './distributions.js';
-import { throwIfAborted } from './sources.js';
 
 /**
  * @typedef {object} CompareOptions
  * @property {number} [maxTokens] default 32
  * @property {number[]} [follow] ids of the tokens to decode; default those that dense attention finds most probable, up to an end token
- * @property {import('./engine.js').Attention} [attention] what is compared with dense; default hsr
+ * @property {import('../engine.js').Attention} [attention] what is compared with dense; default hsr
  * @property {import('./prefix.js').Prefix} [prefix] the prompt comes after it
  * @property {number} [ctx]
  * @property {(done: number, total: number) => void} [onPrefill]
@@ -24,7 +24,7 @@ import { throwIfAborted } from './sources.js';
  * @property {number} msDense
  * @property {number} ms of the other
  * @property {number} kl KL(dense || other) of the two distributions, in nats
- * @property {import('./attention-params.js').AttentionStats} stats of the other's step
+ * @property {import('../attention/params.js').AttentionStats} stats of the other's step
  */
 
 /** @param {import('./context.js').Context} context @param {number} id @returns {number} ms */
@@ -56,7 +56,7 @@ function decodeBoth({ dense, other }, id, index) {
 /**
  * @param {{dense: import('./context.js').Context, other: import('./context.js').Context}} contexts both continue what was read up to
  *   the prompt's last token
- * @param {import('./tokenizer.js').Tokenizer} tokenizer
+ * @param {import('../tokenizer/tokenizer.js').Tokenizer} tokenizer
  * @param {{last: number, steps: number, follow?: number[], check: () => void, signal?: AbortSignal}} run last: the prompt's last token;
  *   check throws when the engine was closed meanwhile
  * @returns {AsyncGenerator<Compared, void>}

@@ -1,6 +1,6 @@
 /** Checks attention options, lays them out for the core, and reads its statistics (src/attention/attention.h). */
-import { checkInteger, checkName, checkOptions, shown } from './checks.js';
-import { badArgument } from './errors.js';
+import { checkInteger, checkName, checkOptions, shown } from '../checks.js';
+import { badArgument } from '../errors.js';
 
 const MODES = { dense: 0, hsr: 1, relu: 2 };
 const STRENGTHS = { fast: 0, certified: 1, exact: 2 };

@@ -20,7 +20,7 @@ export function builtin(name) {
   return process.getBuiltinModule(name);
 }
 
-/** @typedef {import('./remote/wire.js').WorkerHandle} WorkerHandle */
+/** @typedef {import('../remote/wire.js').WorkerHandle} WorkerHandle */
 
 /**
  * Worker threads of Node.js, which are those of Deno and Bun too, behind the methods that a page's workers get below.

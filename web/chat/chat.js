@@ -1,6 +1,6 @@
 /** Chat messages to prompt text, by the Jinja template a GGUF file carries. */
-import { FIELD, parseTemplate, runTemplate } from './chat-template.js';
-import { badArgument, HalfspaceError } from './errors.js';
+import { badArgument, HalfspaceError } from '../errors.js';
+import { FIELD, parseTemplate, runTemplate } from './template.js';
 
 /** Limits of a conversation: messages, and UTF-16 units of them all. */
 export const LIMITS = { messages: 4096, units: 1 << 22 };
@@ -40,12 +40,12 @@ function checkMessages(messages) {
  * BOS in front, a BOS that the template writes there is left out, so that there is one. What looks like a control token in a
  * message stays text: only the template writes control tokens.
  * @param {Record<string, unknown>} metadata of a GGUF file, by full key
- * @param {Pick<import('./tokenizer.js').Tokenizer, 'bosId' | 'eosId' | 'addBos' | 'tokenText' | 'protect'>} tokenizer
+ * @param {Pick<import('../tokenizer/tokenizer.js').Tokenizer, 'bosId' | 'eosId' | 'addBos' | 'tokenText' | 'protect'>} tokenizer
  * @param {ChatMessage[]} messages
  * @param {{addGenerationPrompt?: boolean}} [options] addGenerationPrompt (default true): end with the opening of a reply
  * @returns {string}
  * @throws {HalfspaceError} 'unsupported' when the file has no template, one that cannot be parsed or goes beyond a limit
- *   (chat-template.js), 'bad-argument' when the messages are malformed or the template refuses them
+ *   (template.js), 'bad-argument' when the messages are malformed or the template refuses them
  */
 export function renderChat(metadata, tokenizer, messages, { addGenerationPrompt = true } = {}) {
   const units = checkMessages(messages);

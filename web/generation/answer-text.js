@@ -1,5 +1,5 @@
 /** The text of a generation as it may be shown: whole characters, and nothing that could turn out to be a stop string. */
-import { badArgument } from './errors.js';
+import { badArgument } from '../errors.js';
 
 /** Limits of `stop`: strings, and UTF-16 units of each. */
 export const STOP_LIMITS = { strings: 16, length: 256 };
@@ -25,7 +25,7 @@ export class AnswerText {
   /** A stop string was met: nothing more comes. */
   stopped = false;
 
-  /** @param {import('./tokenizer.js').TextStream} decoder @param {string[]} stop */
+  /** @param {import('../tokenizer/tokenizer.js').TextStream} decoder @param {string[]} stop */
   constructor(decoder, stop) {
     this.#decoder = decoder;
     this.#stop = stop;

@@ -4,10 +4,10 @@
  * Not @huggingface/gguf 0.4.6, with which the tests compare: behind the end of a file it reads zeros, texts that go beyond what
  * it has read are cut without a word, it aligns in 32 bits, and its errors name neither key nor limit.
  */
-import { shown } from './checks.js';
-import { HalfspaceError } from './errors.js';
+import { hasSha256, sha256 } from '../bytes/sha256.js';
+import { shown } from '../checks.js';
+import { HalfspaceError } from '../errors.js';
 import { atMost, bad, HeaderReader } from './gguf-reader.js';
-import { hasSha256, sha256 } from './sha256.js';
 
 /** Stated limits of a header; nameBytes: of keys and names of tensors; listLength: entries of a list. */
 export const LIMITS = {
@@ -58,7 +58,7 @@ export const TENSOR_TYPES = new Map([
 
 /**
  * Reads and checks the header. Nothing beyond it is read.
- * @param {import('./sources.js').ByteSource} source
+ * @param {import('../bytes/sources.js').ByteSource} source
  * @param {{signal?: AbortSignal}} [options]
  * @returns {Promise<GgufFile>}
  * @throws {HalfspaceError} bad-file: not GGUF, wrong version, counts over the limits, truncated, overlapping; unsupported: tensor type
@@ -120,7 +120,7 @@ async function readTensor(reader, alignment) {
 }
 
 /**
- * @param {import('./sources.js').ByteSource} source
+ * @param {import('../bytes/sources.js').ByteSource} source
  * @param {{name: string, shape: number[], type: number, offset: number}} info
  * @param {number} dataOffset
  * @returns {GgufTensor}

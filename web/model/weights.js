@@ -1,6 +1,6 @@
 /** Streams tensors from the file into WASM memory, where they are repacked row by row: no second copy of the weights. */
-import { HalfspaceError } from './errors.js';
-import { throwIfAborted } from './sources.js';
+import { throwIfAborted } from '../bytes/sources.js';
+import { HalfspaceError } from '../errors.js';
 
 const STAGING_BYTES = 1 << 20;
 const PROGRESS_STEP_BYTES = 1 << 20;
@@ -65,7 +65,7 @@ function nameOf(slot, layer) {
 
 /**
  * Announces every tensor to the core, before a weight is read.
- * @param {import('./wasm-loader.js').Wasm} wasm
+ * @param {import('../core/wasm-loader.js').Wasm} wasm
  * @param {number} model
  * @param {{tensor: import('./gguf.js').GgufTensor, slot: number, layer: number}[]} places
  */
@@ -88,11 +88,11 @@ function createTensors(wasm, model, places) {
 }
 
 /**
- * @param {import('./wasm-loader.js').Wasm} wasm
+ * @param {import('../core/wasm-loader.js').Wasm} wasm
  * @param {number} model pointer
  * @param {import('./gguf.js').GgufFile} file
  * @param {number} layers
- * @param {import('./sources.js').ByteSource} source
+ * @param {import('../bytes/sources.js').ByteSource} source
  * @param {{onProgress?: (bytes: number, total: number) => void, signal?: AbortSignal}} [options]
  * @throws {HalfspaceError} bad-file: a tensor is missing or not of the shape that the metadata ask for; the field is its name
  */

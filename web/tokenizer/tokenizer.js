@@ -1,12 +1,12 @@
 /** Text to token ids and back, from the metadata of a GGUF file. Ids are those llama.cpp gives for the same file. */
-import { shown } from './checks.js';
-import { HalfspaceError } from './errors.js';
-import { bpeTokenBytes, createBpe } from './tokenizer/bpe.js';
-import { createSpecialSplitter } from './tokenizer/special.js';
-import { SPACE, createSpm } from './tokenizer/spm.js';
-import { TEXT_LIMITS, TOKEN_TYPE, flag, numberArray, readVocabulary, stringArray } from './tokenizer/vocabulary.js';
+import { shown } from '../checks.js';
+import { HalfspaceError } from '../errors.js';
+import { bpeTokenBytes, createBpe } from './bpe.js';
+import { createSpecialSplitter } from './special.js';
+import { SPACE, createSpm } from './spm.js';
+import { TEXT_LIMITS, TOKEN_TYPE, flag, numberArray, readVocabulary, stringArray } from './vocabulary.js';
 
-/** @typedef {import('./tokenizer/vocabulary.js').Vocabulary} Vocabulary */
+/** @typedef {import('./vocabulary.js').Vocabulary} Vocabulary */
 
 /**
  * @typedef {object} TextStream

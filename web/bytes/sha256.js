@@ -1,5 +1,5 @@
 /** SHA-256 by the platform. */
-import { HalfspaceError } from './errors.js';
+import { HalfspaceError } from '../errors.js';
 
 /** Pages have it where the context is secure: https, or localhost. */
 export const hasSha256 = () => globalThis.crypto?.subtle !== undefined;

@@ -2,8 +2,8 @@
  * Chooses the next token from logits. Stages and their order are llama.cpp's: repetition penalty, top-k, top-p, min-p,
  * temperature. Top-p and min-p look at the probabilities before temperature.
  */
-import { checkInteger, checkOptions, shown } from './checks.js';
-import { HalfspaceError } from './errors.js';
+import { checkInteger, checkOptions, shown } from '../checks.js';
+import { HalfspaceError } from '../errors.js';
 
 /**
  * @typedef {object} SamplerOptions

@@ -1,9 +1,9 @@
 /** One conversation inside the core: its KV caches, prefill, decode steps, and statistics. */
-import { attentionParams, attentionStats, statsWords } from './attention-params.js';
-import { checkInteger } from './checks.js';
-import { badArgument, HalfspaceError } from './errors.js';
-import { KV_TYPES } from './kv-types.js';
-import { throwIfAborted } from './sources.js';
+import { attentionParams, attentionStats, statsWords } from '../attention/params.js';
+import { throwIfAborted } from '../bytes/sources.js';
+import { checkInteger } from '../checks.js';
+import { KV_TYPES } from '../core/kv-types.js';
+import { badArgument, HalfspaceError } from '../errors.js';
 
 const WATCH_ROOM = 4096;
 const MOST_ROOM = 65_536;
@@ -27,9 +27,9 @@ export class Context {
   #ids = [];
 
   /**
-   * @param {import('./wasm-loader.js').Wasm} wasm
+   * @param {import('../core/wasm-loader.js').Wasm} wasm
    * @param {number} model pointer
-   * @param {import('./config.js').ModelConfig} config
+   * @param {import('../model/config.js').ModelConfig} config
    * @param {{capacity: number, kv: 'q8' | 'f32', parent?: Context}} options capacity: tokens of its own
    */
   constructor(wasm, model, config, { capacity, kv, parent }) {
@@ -83,7 +83,7 @@ export class Context {
     this.parent?.release();
   }
 
-  /** @param {import('./attention-params.js').EngineAttention | import('./attention-params.js').Mode} options */
+  /** @param {import('../attention/params.js').EngineAttention | import('../attention/params.js').Mode} options */
   setAttention(options) {
     for (const { layer, kvHead, words } of attentionParams(options, this.shape).sets) {
       this.wasm.bytes(this.tokens, words.length).set(words);
@@ -234,7 +234,7 @@ export function nextTurn() {
 }
 
 /**
- * @param {import('./wasm-loader.js').Wasm} wasm
+ * @param {import('../core/wasm-loader.js').Wasm} wasm
  * @param {number} model
  * @param {number} capacity
  * @param {number} kvType

@@ -1,8 +1,8 @@
 /** Threads: how many there can be here, and the workers that are them. */
 import { threads as threadsSupported } from 'wasm-feature-detect';
 
-import { shown } from './checks.js';
-import { badArgument, HalfspaceError } from './errors.js';
+import { shown } from '../checks.js';
+import { badArgument, HalfspaceError } from '../errors.js';
 import { builtin, inNode, nodeWorker, pageWorker } from './runtime.js';
 
 /** HS_MAX_THREADS of src/base/hs.h. */
@@ -58,7 +58,7 @@ function openWorker() {
 
 /** The workers of one instance of the core. */
 export class ThreadPool {
-  /** @type {import('./remote/wire.js').WorkerHandle[]} */
+  /** @type {import('../remote/wire.js').WorkerHandle[]} */
   #workers = [];
   #exports;
   #live = 1;

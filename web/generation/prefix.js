@@ -1,10 +1,10 @@
 /** A prefilled prompt that several generations may continue, and its snapshots. */
-import { checkInteger } from './checks.js';
-import { HalfspaceError } from './errors.js';
-import { contextSubject } from './snapshot/context.js';
-import { snapshotStream } from './snapshot/writer.js';
+import { checkInteger } from '../checks.js';
+import { HalfspaceError } from '../errors.js';
+import { contextSubject } from '../snapshot/context.js';
+import { snapshotStream } from '../snapshot/writer.js';
 
-/** @typedef {import('./api.js').Prefix} Api */
+/** @typedef {import('../remote/api.js').Prefix} Api */
 
 /** @implements {Api} */
 export class Prefix {
@@ -14,7 +14,7 @@ export class Prefix {
   constructor(context, prefillMs) {
     this.context = context;
     this.prefillMs = prefillMs;
-    /** What it was resumed from, for `since`. @type {import('./snapshot/reader.js').SnapshotInfo | undefined} */
+    /** What it was resumed from, for `since`. @type {import('../snapshot/reader.js').SnapshotInfo | undefined} */
     this.saved = undefined;
   }
 
@@ -45,7 +45,7 @@ export class Prefix {
   /**
    * Its caches as bytes, for Engine.resume(). It may be freed while the stream is read; a stream that is not read to its end
    * has to be cancelled.
-   * @param {import('./snapshot/writer.js').SnapshotOptions} [options]
+   * @param {import('../snapshot/writer.js').SnapshotOptions} [options]
    * @returns {ReadableStream<Uint8Array>}
    * @throws {HalfspaceError}
    */

@@ -1,8 +1,8 @@
 /** Picks, instantiates and checks a WebAssembly build of the C core. */
 import { relaxedSimd, simd } from 'wasm-feature-detect';
 
-import { shown } from './checks.js';
-import { HalfspaceError } from './errors.js';
+import { shown } from '../checks.js';
+import { HalfspaceError } from '../errors.js';
 import { builtin, inNode } from './runtime.js';
 import { threadCount, ThreadPool } from './thread-pool.js';
 
@@ -11,7 +11,7 @@ const MAX_PAGES = 65_536;
 const PAGE_BYTES = 65_536;
 const ABI_VERSION = 5;
 
-/** Status codes of src/base/hs.h. @type {Record<number, import('./errors.js').ErrorCode>} */
+/** Status codes of src/base/hs.h. @type {Record<number, import('../errors.js').ErrorCode>} */
 const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument', [-4]: 'context-full', [-5]: 'unsupported' };
 
 /**
@@ -28,10 +28,10 @@ const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument
 
 /** Written out, for bundlers to see them; asked for late, as edge workers have no URL of their own. @type {Record<Build, () => URL>} */
 const FILES = {
-  simd: () => new URL('../build/halfspace.simd.wasm', import.meta.url),
-  relaxed: () => new URL('../build/halfspace.relaxed.wasm', import.meta.url),
-  'simd.threads': () => new URL('../build/halfspace.simd.threads.wasm', import.meta.url),
-  'relaxed.threads': () => new URL('../build/halfspace.relaxed.threads.wasm', import.meta.url),
+  simd: () => new URL('../../build/halfspace.simd.wasm', import.meta.url),
+  relaxed: () => new URL('../../build/halfspace.relaxed.wasm', import.meta.url),
+  'simd.threads': () => new URL('../../build/halfspace.simd.threads.wasm', import.meta.url),
+  'relaxed.threads': () => new URL('../../build/halfspace.relaxed.threads.wasm', import.meta.url),
 };
 
 /** One instance of the core: its exports, and access to its memory. */
@@ -80,7 +80,7 @@ export class Wasm {
 
   /**
    * The last failure inside the core as an error.
-   * @param {import('./errors.js').ErrorCode} code
+   * @param {import('../errors.js').ErrorCode} code
    * @param {string} field what the call was about
    */
   failure(code, field) {

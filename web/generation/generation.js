@@ -1,21 +1,21 @@
 /** Reads a prompt, then samples and decodes token by token. What Engine.generate() does once its arguments are checked. */
+import { addStatsWords, attentionStats } from '../attention/params.js';
+import { throwIfAborted } from '../bytes/sources.js';
+import { elapsedSince } from '../elapsed.js';
 import { AnswerText } from './answer-text.js';
-import { addStatsWords, attentionStats } from './attention-params.js';
 import { nextTurn } from './context.js';
-import { elapsedSince } from './elapsed.js';
-import { throwIfAborted } from './sources.js';
 
 /**
  * @param {import('./context.js').Context} context with room for the prompt and `steps` tokens
- * @param {import('./tokenizer.js').Tokenizer} tokenizer
+ * @param {import('../tokenizer/tokenizer.js').Tokenizer} tokenizer
  * @param {object} run
  * @param {number[]} run.held tokens that the context continues
  * @param {number[]} run.prompt
  * @param {number} run.steps most tokens to generate
  * @param {import('./sampler.js').Sampler} run.sampler
  * @param {() => void} run.check throws when the engine was closed meanwhile
- * @param {import('./engine.js').GenerateOptions} options
- * @returns {AsyncGenerator<import('./engine.js').Piece, import('./engine.js').GenerateStats>}
+ * @param {import('../engine.js').GenerateOptions} options
+ * @returns {AsyncGenerator<import('../engine.js').Piece, import('../engine.js').GenerateStats>}
  */
 export async function* runGeneration(context, tokenizer, { held, prompt, steps, sampler, check }, options) {
   const { stop = [], signal, attention = 'hsr', watch = false } = options;
@@ -30,7 +30,7 @@ export async function* runGeneration(context, tokenizer, { held, prompt, steps, 
   if (watch) context.watch(watch === true ? {} : watch);
   context.resetStats();
   let done = context.statsWords();
-  /** @type {import('./engine.js').Step | undefined} */
+  /** @type {import('../engine.js').Step | undefined} */
   let step;
   let ended = false;
   for (let index = 0; index < steps; index++) {

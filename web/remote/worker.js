@@ -1,9 +1,9 @@
 /** The script of a worker that holds an engine (worker-engine.js): which of its methods can be called from outside, by name. */
-import { Engine, Prefix } from './engine.js';
-import { serve } from './remote/server.js';
-import { stepData } from './remote/steps.js';
-import { ownerPort } from './runtime.js';
-import { openPieces } from './snapshot/pieces.js';
+import { ownerPort } from '../core/runtime.js';
+import { Engine, Prefix } from '../engine.js';
+import { openPieces } from '../snapshot/pieces.js';
+import { serve } from './server.js';
+import { stepData } from './steps.js';
 
 /** Add a name here and a line to worker-engine.js, and a method is there on both sides. */
 const METHODS = /** @type {const} */ ([
@@ -21,7 +21,7 @@ const METHODS = /** @type {const} */ ([
 /** @type {Engine} */
 let engine;
 
-/** @param {any} object @param {readonly string[]} names @returns {import('./remote/server.js').Methods} */
+/** @param {any} object @param {readonly string[]} names @returns {import('./server.js').Methods} */
 const methodsOf = (object, names) => Object.fromEntries(names.map((name) => [name, (...args) => object()[name](...args)]));
 
 /** @type {(...args: Parameters<typeof Engine.load>) => Promise<object>} */

@@ -1,8 +1,8 @@
 /** Conversations about a document that may be longer than the context: its beginning is read once, and every question continues it. */
-import { badArgument, HalfspaceError } from './errors.js';
+import { badArgument, HalfspaceError } from '../errors.js';
 
 /**
- * @typedef {import('./api.js').Engine | import('./engine.js').Engine} Engine
+ * @typedef {import('../remote/api.js').Engine | import('../engine.js').Engine} Engine
  *
  * @typedef {object} DocumentPrompt
  * @property {number[]} ids the conversation's tokens up to the document's end: any question may follow
