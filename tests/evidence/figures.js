@@ -86,16 +86,28 @@ function reportedBy(cache, query, options) {
   return new Set(reported[0].positions);
 }
 
-/** What becomes of each key for one query: the threshold of a step, lowered so far that all its keys are reported, shows them. @param {CapturedHead} head */
-async function oneQuery(head) {
+/** Keys that are always exact: the sink, and at least so many of the newest ones (src/kv/kv.h). */
+const [SINK, RECENT] = [16, 32];
+/** The query that gives most mass to single keys between sink and window, and its head. @param {CapturedHead[]} heads */
+function shownQuery(heads) {
+  const all = heads.flatMap((head) =>
+    queriesOf(head).map((query) => {
+      const between = sharesOf(head, query).subarray(SINK, -RECENT);
+      return { head, query, mass: between.reduce((sum, share) => sum + (share >= THETA ? share : 0), 0) };
+    }),
+  );
+  return all.reduce((a, b) => (b.mass > a.mass ? b : a));
+}
+
+/** What becomes of each key for one query: the threshold of a step, lowered so far that all its keys are reported, shows them. @param {ReturnType<typeof shownQuery>} shown */
+async function oneQuery({ head, query }) {
   const cache = await cacheOf(head);
-  const [query] = queriesOf(head);
   const shares = sharesOf(head, query);
   const kinds = [
-    { name: 'evaluated exactly', keys: reportedBy(cache, query, {}) },
-    { name: 'own value, 4-bit weight', keys: reportedBy(cache, query, { theta: VALUE_THETA }) },
-    { name: '4-bit weight, mean value', keys: reportedBy(cache, query, { theta: ANY }) },
-    { name: 'in leaves that stay closed', keys: new Set(shares.keys()) },
+    { name: 'exact', keys: reportedBy(cache, query, {}) },
+    { name: 'opened: own value', keys: reportedBy(cache, query, { theta: VALUE_THETA }) },
+    { name: 'opened: mean value', keys: reportedBy(cache, query, { theta: ANY }) },
+    { name: 'closed: leaf alone', keys: new Set(shares.keys()) },
   ];
   cache.free();
   const points = (/** @type {Set<number>} */ keys) => Array.from(keys, (i) => /** @type {[number, number]} */ ([i, Math.log10(shares[i])]));
@@ -115,11 +127,10 @@ async function oneQuery(head) {
   );
 }
 
-/** Estimates are read off thresholds: a key's is the largest theta at which it is reported. @param {CapturedHead} head */
-async function screening(head) {
+/** Estimates are read off thresholds: a key's is the largest theta at which it is reported. @param {ReturnType<typeof shownQuery>} shown */
+async function screening({ head, query }) {
   const [most, least, factor] = [0.999, 1e-7, 1.03];
   const cache = await cacheOf(head);
-  const [query] = queriesOf(head);
   const shares = sharesOf(head, query);
   const known = reportedBy(cache, query, { leafTheta: ANY, theta: most }); // the sink and the window are never screened
   /** @type {[number, number][]} */
@@ -171,11 +182,11 @@ async function farField(heads) {
  */
 export async function figures({ out, steps, ...options }) {
   const { layers } = await capture(options, { steps });
-  const middle = layers[layers.length >> 1][0];
+  const shown = shownQuery(layers.flat());
   const charts = {
     'mass-by-layer': concentration(layers),
-    'one-query': await oneQuery(middle),
-    'screened-estimates': await screening(middle),
+    'one-query': await oneQuery(shown),
+    'screened-estimates': await screening(shown),
     'far-field': await farField(layers.flat()),
   };
   await mkdir(out, { recursive: true });

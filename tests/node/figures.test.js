@@ -24,7 +24,7 @@ test('every figure is written, with what it shows in it', async () => {
     }
     assert.equal(svg['mass-by-layer.svg'].match(/<circle/g)?.length, 3 * 2); // three shares in two layers
     assert.equal(svg['far-field.svg'].match(/<circle/g)?.length, 3 * 7); // three ways at seven thresholds
-    const kinds = Array.from(svg['one-query.svg'].matchAll(/>(\d+) (?:evaluated|own|4-bit|in leaves)/g), ([, n]) => Number(n));
+    const kinds = Array.from(svg['one-query.svg'].matchAll(/>(\d+) (?:exact|opened|closed)/g), ([, n]) => Number(n));
     assert.equal(kinds.length, 4);
     assert.equal(kinds.reduce((a, b) => a + b), 600); // prettier-ignore
     const [, screened] = /4-bit estimates of (\d+) keys/.exec(svg['screened-estimates.svg']) ?? [];

@@ -16,14 +16,18 @@ const MOST_TICKS = 12;
 /** @param {string} text */
 const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 
+/** A number at a tick. @param {number} x */
+const tick = (x) => (x !== 0 && Math.abs(x) < 1e-3 ? x.toExponential() : String(Number(x.toPrecision(8))));
+
 /**
- * Ticks of a logarithmic axis: 1, 2 and 5 times powers of ten that lie within.
+ * Ticks of a logarithmic axis: 1, 2 and 5 times powers of ten that lie within, of many decades the powers alone.
  * @param {number} least
  * @param {number} most
  */
 function ticks(least, most) {
+  const steps = most / least > 1e5 ? [1] : [1, 2, 5];
   const all = [];
-  for (let power = Math.floor(Math.log10(least)); 10 ** power <= most; power++) all.push(...[1, 2, 5].map((x) => x * 10 ** power));
+  for (let power = Math.floor(Math.log10(least)); 10 ** power <= most; power++) all.push(...steps.map((x) => Number(`${x}e${power}`)));
   return all.filter((x) => x >= least && x <= most);
 }
 
@@ -84,11 +88,11 @@ export function lineChart(title, axes, series, linear = {}) {
     text(16, (PLOT.top + PLOT.bottom) / 2, axes.y, `text-anchor="middle" transform="rotate(-90 16 ${(PLOT.top + PLOT.bottom) / 2})"`),
     ...vertical.ticks.flatMap((y) => [
       `<line x1="${PLOT.left}" x2="${PLOT.right}" y1="${py(y)}" y2="${py(y)}" stroke="#ddd"/>`,
-      text(PLOT.left - 6, py(y), String(Number(y.toPrecision(3))), 'text-anchor="end" dominant-baseline="middle"'),
+      text(PLOT.left - 6, py(y), tick(y), 'text-anchor="end" dominant-baseline="middle"'),
     ]),
     ...xs.flatMap((x) => [
       `<line x1="${px(x)}" x2="${px(x)}" y1="${PLOT.top}" y2="${PLOT.bottom}" stroke="#eee"/>`,
-      text(px(x), PLOT.bottom + 18, String(Number(x.toPrecision(8))), 'text-anchor="middle"'),
+      text(px(x), PLOT.bottom + 18, tick(x), 'text-anchor="middle"'),
     ]),
     ...series.flatMap(({ name, points: line, dots = false }, i) => {
       const colour = COLOURS[i % COLOURS.length];
