@@ -18,7 +18,7 @@ VARIANTS := simd relaxed simd.threads relaxed.threads
 # Of `make fuzz`: `make fuzz SECONDS=3600`
 SECONDS := 60
 
-.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench bench-builds evidence evidence-quick checked soak dependencies coverage reproducible audit lint fmt clean help
+.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench figures bench-builds evidence evidence-quick checked soak dependencies coverage reproducible audit lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -148,6 +148,9 @@ evidence: wasm bench-builds tools-npm tools-bench tools-browser ## the paper's c
 
 evidence-quick: wasm bench-builds tools-npm tools-bench tools-browser ## the same with less of everything, in minutes, into build/evidence-quick
 	$(EVIDENCE) --out $(BUILD)/evidence-quick --quick
+
+figures: wasm tools-npm ## draw the figures of docs/, from the real model at work on a book (minutes)
+	$(NODE) tests/evidence/figures.js --model "$$($(CLI) pull)" --file $(DOCUMENT)
 
 # One program after the other runs under coverage: C natively in both forms, JavaScript in every process and worker that Node starts.
 coverage: wasm bench-builds tools-npm tools-coverage ## lines and branches of src and web that tests run; fails below 90 %, and below 100 % of what parses (half an hour)
