@@ -1,5 +1,6 @@
 /** A loaded model: generate, prefill, perplexity, logits, tokenize. */
-import { isByteSource, openSource, throwIfAborted } from './bytes/sources.js';
+import { throwIfAborted } from './abort.js';
+import { isByteSource, openSource } from './bytes/sources.js';
 import { renderChat } from './chat/chat.js';
 import { checkInteger, checkOptions, shown } from './checks.js';
 import { loadWasm } from './core/wasm-loader.js';

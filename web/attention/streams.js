@@ -1,6 +1,6 @@
 /** Caches and indexes as streams of chunk records. */
-import { throwIfAborted } from '../bytes/sources.js';
-import { badArgument, HalfspaceError } from '../errors.js';
+import { aborted, throwIfAborted } from '../abort.js';
+import { badArgument } from '../errors.js';
 import { extentOf } from '../snapshot/context.js';
 import { INDEX, placeKey, placesOf } from '../snapshot/format.js';
 import { SnapshotReader } from '../snapshot/reader.js';
@@ -180,6 +180,3 @@ export function writableOf(cache, { signal }) {
     abort: finish,
   });
 }
-
-/** @param {AbortSignal | undefined} signal */
-export const aborted = (signal) => new HalfspaceError('aborted', 'aborted by the caller', { cause: signal?.reason });

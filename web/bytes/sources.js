@@ -1,4 +1,5 @@
 /** Where bytes come from: a path, a URL, a File, or memory, behind one interface of ranges and streams. */
+import { orAborted, throwIfAborted } from '../abort.js';
 import { builtin, inNode } from '../core/runtime.js';
 import { HalfspaceError } from '../errors.js';
 
@@ -21,36 +22,6 @@ const FILE_CHUNK_BYTES = 1 << 20;
  * @property {() => Blob} [blob] all of it, where it is on hand: a blob goes to a worker as a reference
  * @property {string | null} [etag] of a URL, where the server tells one
  */
-
-/** @param {AbortSignal | undefined} signal */
-export function throwIfAborted(signal) {
-  if (signal?.aborted) throw new HalfspaceError('aborted', 'aborted by the caller', { cause: signal.reason });
-}
-
-/**
- * Waits no longer once a signal aborts: what is waited for may never come.
- * @template T
- * @param {Promise<T>} promise
- * @param {AbortSignal | undefined} signal
- * @returns {Promise<T>}
- */
-async function orAborted(promise, signal) {
-  if (!signal) return promise;
-  /** @type {() => void} */
-  let stop = () => {};
-  const aborted = new Promise((resolve) => {
-    stop = () => resolve(undefined);
-    signal.addEventListener('abort', stop);
-    if (signal.aborted) stop();
-  });
-  try {
-    await Promise.race([promise, aborted]);
-    throwIfAborted(signal);
-    return await promise;
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
-}
 
 /** @typedef {string | URL | Blob | Uint8Array | ArrayBuffer | ByteSource} Source what openSource() takes */
 

@@ -1,6 +1,6 @@
 /** One conversation inside the core: its KV caches, prefill, decode steps, and statistics. */
+import { throwIfAborted } from '../abort.js';
 import { attentionParams, attentionStats, statsWords } from '../attention/params.js';
-import { throwIfAborted } from '../bytes/sources.js';
 import { checkInteger } from '../checks.js';
 import { KV_TYPES } from '../core/kv-types.js';
 import { badArgument, HalfspaceError } from '../errors.js';

@@ -1,7 +1,7 @@
 /** Snapshots as streams of bytes: one record after the other, made when it is asked for. */
+import { aborted, throwIfAborted } from '../abort.js';
 import { sha256 } from '../bytes/sha256.js';
-import { throwIfAborted } from '../bytes/sources.js';
-import { badArgument, HalfspaceError } from '../errors.js';
+import { badArgument } from '../errors.js';
 import {
   CHECKED_BYTES,
   concat,
@@ -159,7 +159,7 @@ export function snapshotStream(subject, { since, signal, onInfo } = {}) {
   const stop = () => {
     if (!open) return;
     finish();
-    controller.error(new HalfspaceError('aborted', 'aborted by the caller', { cause: signal?.reason }));
+    controller.error(aborted(signal));
   };
   return new ReadableStream(
     {
