@@ -1,7 +1,7 @@
 /** Where bytes come from: a path, a URL, a File, or memory, behind one interface of ranges and streams. */
 import { orAborted, throwIfAborted } from '../abort.js';
-import { builtin, inNode } from '../core/runtime.js';
 import { HalfspaceError } from '../errors.js';
+import { builtin, inNode } from '../runtime.js';
 
 /** A dropped connection is taken up again where it broke off, this many times in a row without a new byte. */
 const MAX_RETRIES = 5;
