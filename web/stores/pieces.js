@@ -1,7 +1,7 @@
 /** Bytes on their way into a store and out of it. */
 import { orAborted, throwIfAborted } from '../abort.js';
+import { generatorStream } from '../bytes/generator-stream.js';
 import { badArgument } from '../errors.js';
-import { generatorStream } from '../generation/generator-stream.js';
 
 /**
  * @typedef {Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Iterable<Uint8Array>} Pieces
