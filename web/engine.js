@@ -9,6 +9,7 @@ import { HalfspaceError } from './errors.js';
 import { checkStop } from './generation/answer-text.js';
 import { runComparison } from './generation/compare.js';
 import { Context, nextTurn } from './generation/context.js';
+import { checkClaim, checkFit, ContextSink } from './generation/context-snapshot.js';
 import { compareDistributions, logProbability } from './generation/distributions.js';
 import { runGeneration } from './generation/generation.js';
 import { pieceStream } from './generation/piece-stream.js';
@@ -17,7 +18,6 @@ import { createSampler } from './generation/sampler.js';
 import { modelConfig } from './model/config.js';
 import { readGguf } from './model/gguf.js';
 import { loadWeights } from './model/weights.js';
-import { checkClaim, checkFit, ContextSink } from './snapshot/context.js';
 import { readSnapshots } from './snapshot/resume.js';
 import { createTokenizer } from './tokenizer/tokenizer.js';
 

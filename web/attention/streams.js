@@ -1,8 +1,8 @@
 /** Caches and indexes as streams of chunk records. */
 import { aborted, throwIfAborted } from '../abort.js';
 import { badArgument } from '../errors.js';
-import { extentOf } from '../snapshot/context.js';
 import { INDEX, placeKey, placesOf } from '../snapshot/format.js';
+import { extentOf } from '../snapshot/kv.js';
 import { SnapshotReader } from '../snapshot/reader.js';
 import { Staging } from '../snapshot/staging.js';
 import { snapshotStream } from '../snapshot/writer.js';

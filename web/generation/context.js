@@ -2,7 +2,7 @@
 import { throwIfAborted } from '../abort.js';
 import { attentionParams, attentionStats, statsWords } from '../attention/params.js';
 import { checkInteger } from '../checks.js';
-import { KV_TYPES } from '../core/kv-types.js';
+import { KV_TYPES } from '../core/kv.js';
 import { badArgument, HalfspaceError } from '../errors.js';
 
 const WATCH_ROOM = 4096;

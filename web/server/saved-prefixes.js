@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { badArgument, HalfspaceError } from '../errors.js';
-import { checkFit, inheritedOf } from '../snapshot/context.js';
+import { checkFit, inheritedOf } from '../generation/context-snapshot.js';
 import { START_BYTES } from '../snapshot/format.js';
 import { readTokens } from '../snapshot/resume.js';
 import { usable } from './prefix-cache.js';

@@ -1,4 +1,5 @@
 /** The bytes of snapshots: FORMAT.md has the layout. What is read here is checked before it is believed. */
+import { CHUNKS } from '../core/kv.js';
 import { HalfspaceError } from '../errors.js';
 
 export const VERSION = 1;
@@ -13,7 +14,6 @@ export const TYPES = { header: 1, tokens: 2, chunk: 3, trailer: 4 };
 /** As in src/kv/kv.h and src/kv/record.h. */
 export const INDEX = { leaf: 16, sink: 16, chunk: 128, growth: 8, recent: 32 };
 const UNSEALED = 1024;
-const CHUNKS = [128, 1024, 8192, 65_536];
 
 export const LIMITS = { headerBytes: 4 << 20, tokens: 2 ** 20, keys: 2 ** 24, layers: 256, kvHeads: 256, headDim: 256, parts: 1024 };
 

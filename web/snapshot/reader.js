@@ -18,6 +18,7 @@ import {
   TRAILER_BYTES,
   TYPES,
 } from './format.js';
+import { bytesOf } from './kv.js';
 
 /**
  * @typedef {import('./format.js').Header} Header
@@ -201,7 +202,7 @@ export class SnapshotReader {
     if (type === TYPES.tokens && hasTokens && index === 1) return [4 * header.tokens, 4 * header.tokens];
     if (type === TYPES.trailer && index >= first) return [TRAILER_BYTES, TRAILER_BYTES];
     if (type !== TYPES.chunk || index < first) return undefined;
-    const bytes = keys >= 1 && keys <= longestSpan(header) ? this.staging.bytesOf(header, { sealed, keys }) : -1;
+    const bytes = keys >= 1 && keys <= longestSpan(header) ? bytesOf(this.staging.wasm, header, { sealed, keys }) : -1;
     return [bytes, bytes];
   }
 

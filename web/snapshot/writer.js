@@ -16,6 +16,7 @@ import {
   TYPES,
   writeHead,
 } from './format.js';
+import { bytesOf } from './kv.js';
 import { Staging } from './staging.js';
 
 /**
@@ -90,8 +91,8 @@ class Records {
 
   /** @param {import('./format.js').Place} place @returns {Uint8Array | undefined} undefined where the earlier snapshot has it */
   #chunk(place) {
-    const length = this.#staging.bytesOf(this.header, place);
     const { wasm } = this.subject;
+    const length = bytesOf(wasm, this.header, place);
     const { sealed, first, keys } = place;
     const payload = this.#staging.reserve(length);
     wasm.check(wasm.exports.hs_record_write(this.subject.kv(place), sealed ? 1 : 0, first, keys, payload), placeText(place));
