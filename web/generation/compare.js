@@ -1,8 +1,8 @@
 /** Dense attention and another decode the same tokens in turn. What Engine.compare() does once its arguments are checked. */
 import { throwIfAborted } from '../abort.js';
 import { AnswerText } from './answer-text.js';
-import { nextTurn } from './context.js';
 import { argmax, compareDistributions } from './distributions.js';
+import { nextTurn } from './next-turn.js';
 
 /**
  * @typedef {object} CompareOptions

@@ -4,6 +4,10 @@ import { attentionParams, attentionStats, statsWords } from '../attention/params
 import { checkInteger } from '../checks.js';
 import { KV_TYPES } from '../core/kv.js';
 import { badArgument, HalfspaceError } from '../errors.js';
+import { nextTurn } from './next-turn.js';
+
+/** HS_MAX_CAPACITY of src/base/hs.h: tokens of a context, those that it continues included. */
+export const MAX_CONTEXT = 2 ** 20;
 
 const WATCH_ROOM = 4096;
 const MOST_ROOM = 65_536;
@@ -221,18 +225,6 @@ export class Context {
   }
 }
 
-/** Lets messages, timers and aborts through; faster than setTimeout, which waits 4 ms in pages. */
-export function nextTurn() {
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve(undefined);
-    };
-    port2.postMessage(0);
-  });
-}
-
 /**
  * @param {import('../core/wasm-loader.js').Wasm} wasm
  * @param {number} model
@@ -244,8 +236,8 @@ function noMemory(wasm, model, capacity, kvType) {
   const free = wasm.free();
   // What is free is not in one piece: less may fit than there is room for.
   let fits = 0;
-  for (let step = 2 ** 20; step >= 1; step /= 2) {
-    if (fits + step <= 2 ** 20 && wasm.exports.hs_context_bytes(model, fits + step, kvType) <= free) fits += step;
+  for (let step = MAX_CONTEXT; step >= 1; step /= 2) {
+    if (fits + step <= MAX_CONTEXT && wasm.exports.hs_context_bytes(model, fits + step, kvType) <= free) fits += step;
   }
   const limit = Math.min(fits, capacity - 1);
   return new HalfspaceError(

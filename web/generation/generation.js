@@ -3,7 +3,7 @@ import { throwIfAborted } from '../abort.js';
 import { addStatsWords, attentionStats } from '../attention/params.js';
 import { elapsedSince } from '../elapsed.js';
 import { AnswerText } from './answer-text.js';
-import { nextTurn } from './context.js';
+import { nextTurn } from './next-turn.js';
 
 /**
  * @param {import('./context.js').Context} context with room for the prompt and `steps` tokens
