@@ -1,9 +1,10 @@
 /** The bytes of snapshots: FORMAT.md has the layout. What is read here is checked before it is believed. */
+import { hex } from '../bytes/sha256.js';
 import { CHUNKS } from '../core/kv.js';
 import { HalfspaceError } from '../errors.js';
 
 export const VERSION = 1;
-const MAGIC = [0x89, 0x48, 0x53, 0x4b, 0x56, 0x0d, 0x0a, 0x1a];
+const MAGIC = Uint8Array.of(0x89, 0x48, 0x53, 0x4b, 0x56, 0x0d, 0x0a, 0x1a);
 export const START_BYTES = 16;
 export const HEAD_BYTES = 48;
 export const TRAILER_BYTES = 48;
@@ -67,8 +68,7 @@ export function fileStart() {
  */
 export function checkStart(bytes) {
   if (MAGIC.some((byte, i) => bytes[i] !== byte)) {
-    const found = Array.from(bytes.subarray(0, MAGIC.length), (byte) => byte.toString(16).padStart(2, '0')).join('');
-    throw bad('magic', 'must be that of a snapshot', found, '8948534b560d0a1a');
+    throw bad('magic', 'must be that of a snapshot', hex(bytes.subarray(0, MAGIC.length)), hex(MAGIC));
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const version = view.getUint32(MAGIC.length, true);
