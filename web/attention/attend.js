@@ -44,7 +44,7 @@ const MAX_QUERIES = 2 ** 24;
  * @property {number} heads
  * @property {number} group
  * @property {boolean} causal
- * @property {ReturnType<typeof attentionValues>['values']} values
+ * @property {ReturnType<typeof attentionValues>} values
  */
 
 /** @param {KvCache} cache @param {import('./rows.js').Rows} queries @param {number} n */
@@ -75,7 +75,7 @@ function checkCall(cache, queries, options) {
   const { n = 1, causal = false, scale = 1 / Math.sqrt(cache.headDim) } = options;
   const { length, size } = cache;
   const { vectors, heads } = checkQueries(cache, queries, n);
-  const { values } = attentionValues(options, '', 'hsr');
+  const values = attentionValues(options);
   Object.assign(values, attentionNumbers({ ...options, scale }, ['end', 'window', 'sinks', 'scale', 'softcap']));
   if (values.scale === 0) throw badArgument('scale', 'must not be 0', options.scale, 1e15);
   if ((values.r ?? 0) > size) throw badArgument('r', `must be at most the number of keys, ${size}, not ${values.r}`, values.r, size);

@@ -89,7 +89,7 @@ export class Context {
 
   /** @param {import('../attention/params.js').EngineAttention | import('../attention/params.js').Mode} options */
   setAttention(options) {
-    for (const { layer, kvHead, words } of attentionParams(options, this.shape).sets) {
+    for (const { layer, kvHead, words } of attentionParams(options, this.shape)) {
       this.wasm.bytes(this.tokens, words.length).set(words);
       this.wasm.check(this.wasm.exports.hs_attention_set(this.pointer, this.tokens, layer, kvHead), 'attention');
     }
