@@ -75,9 +75,8 @@ class Records {
       if (record) yield record;
     }
     const hash = await sha256(concat(this.#hashed));
-    const info = { hash, header: this.header, bytes: 0, records: this.#index + 1, checksums: this.#checksums };
     yield this.#trailer(hash);
-    return { ...info, bytes: this.#bytes };
+    return { hash, header: this.header, bytes: this.#bytes, records: this.#index, checksums: this.#checksums };
   }
 
   /** @param {number} type @param {Uint8Array} payload */
