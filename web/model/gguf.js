@@ -26,7 +26,7 @@ const VERSIONS = [2, 3];
 const DEFAULT_ALIGNMENT = 32;
 
 /** Types that can be loaded: weights and bytes per block. */
-export const TENSOR_TYPES = new Map([
+const TENSOR_TYPES = new Map([
   [0, { name: 'F32', weights: 1, bytes: 4 }],
   [1, { name: 'F16', weights: 1, bytes: 2 }],
   [2, { name: 'Q4_0', weights: 32, bytes: 18 }],
