@@ -1,6 +1,7 @@
 /** Where a text of one's own comes in: pasted, picked, or dropped. */
-import { count, element } from '../element.js';
+import { element } from '../element.js';
 import { MAX_TEXT_BYTES } from '../texts.js';
+import { count } from '../view/format.js';
 
 export class OwnTextForm {
   #text = element('textarea', { id: 'own-text', rows: 4, required: true, spellcheck: false });
