@@ -1,7 +1,7 @@
 /** Measures the steps of a query on this machine for the index's cost model (src/hsr/hits.h, hs_index_costs). */
 import { elapsedSince } from '../elapsed.js';
 import { HalfspaceError } from '../errors.js';
-import { STRATEGIES } from './query.js';
+import { STRATEGIES } from './core.js';
 import { vectorsOf } from './rows.js';
 
 const KEYS = 16_384;

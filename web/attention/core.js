@@ -6,10 +6,13 @@ import { badArgument } from '../errors.js';
 const STAGE_BYTES = 1 << 20;
 
 /** HS_COORDINATE_LIMIT of src/kv/growing.h, for queries too: no inner product overflows. */
-const COORDINATE_LIMIT = 1e15;
+export const COORDINATE_LIMIT = 1e15;
 
 /** Results of one call; where there are more a second one is made. */
 export const FIRST_ROOM = 1 << 16;
+
+/** hs_strategy of src/hsr/hits.h. */
+export const STRATEGIES = { auto: 0, brute: 1, screen: 2, tree: 3 };
 
 /** @typedef {import('../core/wasm-loader.js').LoadOptions} LoadOptions */
 

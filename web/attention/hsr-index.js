@@ -2,9 +2,9 @@
 import { checkInteger, checkName } from '../checks.js';
 import { badArgument } from '../errors.js';
 import { calibrate } from './calibrate.js';
-import { coreOf, FIRST_ROOM } from './core.js';
+import { coreOf, FIRST_ROOM, STRATEGIES } from './core.js';
 import { checkShape } from './handle.js';
-import { checkFinite, collectHits, stageQuery, STRATEGIES, thresholdOf } from './query.js';
+import { checkFinite, collectHits, stageQuery, thresholdOf } from './query.js';
 import { vectorsOf } from './rows.js';
 import { StreamedHandle } from './streamed.js';
 

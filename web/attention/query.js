@@ -4,9 +4,6 @@ import { elapsedSince } from '../elapsed.js';
 import { badArgument } from '../errors.js';
 import { vectorsOf } from './rows.js';
 
-/** hs_strategy of src/hsr/hits.h. */
-export const STRATEGIES = { auto: 0, brute: 1, screen: 2, tree: 3 };
-
 const LARGEST_FLOAT = 3.4028234663852886e38;
 
 /**
