@@ -2,7 +2,7 @@
 import { element } from '../element.js';
 import { defaultModel, loadModel, modelStore } from '../loading.js';
 import { Speed } from '../speed.js';
-import { perFrame } from '../view/dom.js';
+import { perFrame, whenChosen } from '../view/dom.js';
 import { megabytes } from '../view/format.js';
 
 /**
@@ -68,11 +68,7 @@ class ModelPanel {
       const { href, pathname } = new URL(this.#url.value);
       void this.#load({ name: decodeURIComponent(pathname.split('/').pop() || href), source: href });
     });
-    this.#file.addEventListener('change', () => {
-      const file = this.#file.files?.[0];
-      this.#file.value = ''; // so that the same one can be chosen again
-      if (file) void this.#load({ name: file.name, source: file });
-    });
+    whenChosen(this.#file, (file) => void this.#load({ name: file.name, source: file }));
     section.append(
       element('div', { className: 'start' }, this.#start, this.#size),
       this.#loaded,

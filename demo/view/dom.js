@@ -23,6 +23,15 @@ export function perFrame(draw) {
 /** Lets input, frames and timers through. */
 export const pause = () => new Promise((resolve) => setTimeout(resolve));
 
+/** A file that was chosen; the same one may be chosen again. @param {HTMLInputElement} input @param {(file: File) => void} take */
+export function whenChosen(input, take) {
+  input.addEventListener('change', () => {
+    const file = input.files?.[0];
+    input.value = '';
+    if (file) take(file);
+  });
+}
+
 /** Changes the document only where something changes: screen readers hear of that alone. @param {Node} node @param {string} text */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
