@@ -21,9 +21,19 @@ export class Core {
   constructor(wasm) {
     this.wasm = wasm;
     this.exports = wasm.exports;
-    this.first = wasm.alloc(2.5 * STAGE_BYTES, 'staging buffers');
-    this.second = this.first + STAGE_BYTES;
-    this.raw = this.second + STAGE_BYTES;
+    /** @type {number[]} */
+    const buffers = [];
+    try {
+      for (const bytes of [STAGE_BYTES, STAGE_BYTES, STAGE_BYTES / 2]) buffers.push(wasm.alloc(bytes, 'staging buffer'));
+    } catch (error) {
+      // The instance stays, for others that share it.
+      for (const buffer of buffers) wasm.exports.hs_free(buffer);
+      throw error;
+    }
+    const [first, second, raw] = buffers;
+    this.first = first;
+    this.second = second;
+    this.raw = raw;
   }
 
   /** Rows of `width` numbers that fit the stage at once, as f32 and, in half the bytes, as int8 with a scale. @param {number} width */
