@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/hs.h"
+#include "kv/coordinates.h"
 #include "kv/fields.h"
 #include "kv/growing.h"
 
