@@ -48,7 +48,7 @@ const GEMMA3_LOCAL_THETA = 10_000;
  * @property {number} contextTrain tokens the model was trained for
  * @property {string} name
  * @property {ArrayBuffer} words
- * @property {string} [fingerprint] of the file (web/gguf.js), where it was loaded from one
+ * @property {string} fingerprint of the file (web/gguf.js)
  */
 
 /**
@@ -132,7 +132,7 @@ export function modelConfig(file, { rope = {} } = {}) {
   floats[25] = number('final_logit_softcapping', 0);
   ints[26] = contextTrain;
   ints[27] = 1;
-  return { ...config, words };
+  return { ...config, words, fingerprint: file.fingerprint };
 }
 
 /**

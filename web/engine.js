@@ -118,7 +118,7 @@ export class Engine {
       if (ctx !== undefined) checkContext(ctx);
       bytes = await openSource(source, { signal, fetch });
       const file = await readGguf(bytes, { signal });
-      const config = { ...modelConfig(file, options), fingerprint: file.fingerprint };
+      const config = modelConfig(file, options);
       const tokenizer = createTokenizer(file.metadata);
       checkTokens(tokenizer.vocabSize, config.vocab);
       const wasm = await loadWasm(options, options.threads);

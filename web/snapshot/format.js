@@ -259,14 +259,3 @@ export const placeText = ({ layer, kvHead, part, sealed, first, keys }) =>
 
 /** A checksum as text. @param {bigint} sum */
 export const hex64 = (sum) => sum.toString(16).padStart(16, '0');
-
-/** @param {Uint8Array[]} parts */
-export function concat(parts) {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}

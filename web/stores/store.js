@@ -2,7 +2,7 @@
 import { badArgument, HalfspaceError } from '../errors.js';
 import { throwIfAborted } from '../sources.js';
 import { piecesOf, streamOf } from './pieces.js';
-import { assertSha256, checkSha256, createSha256 } from './sha256.js';
+import { assertSha256, checkSha256, createSha256 } from '../sha256.js';
 
 /** More are evicted, however small they are: a store reads the list of its entries whole. */
 export const MAX_ENTRIES = 4096;

@@ -5,7 +5,7 @@
 import { checkInteger } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
 import { fromStream, openSource, throwIfAborted } from '../sources.js';
-import { assertSha256, checkSha256, createSha256, sha256OfText } from './sha256.js';
+import { assertSha256, checkSha256, createSha256, sha256OfText } from '../sha256.js';
 import { MAX_ENTRIES, oneAtATime } from './store.js';
 
 const FORMAT = 1;
