@@ -172,7 +172,7 @@ const killWorker = (/** @type {import('puppeteer-core').Page} */ page) =>
   page.evaluate(() => /** @type {any} */ (globalThis).workers.at(-1).terminate());
 
 for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSERS))) {
-  test(name, { timeout: 2 * TIMEOUT_MS }, async (t) => {
+  test(name, { timeout: 3 * TIMEOUT_MS }, async (t) => {
     let site = await gatedSite({ model, folder: join(folder, `site-${name}`) });
     const { browser, newPage, problems } = await openBrowser(name);
     try {
