@@ -224,7 +224,7 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
           if (when === 'idle') await killWorker(page);
           await user.ask('Who built it?');
           if (when === 'decoding') {
-            await user.sees('#conversation', /Who built it\?[^]*Who built it\?[^]*\w{40}/);
+            await user.sees('#conversation', /Who built it\?[^]*Who built it\?[^]*\S{40}/);
             await killWorker(page);
           }
           await user.sees('#failure', /ended by the browser[^]*runs again, and “.*” is open/);
