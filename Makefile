@@ -11,6 +11,7 @@ VECTOR_MATH := $(if $(filter x86_64,$(shell uname -m)),-fveclib=libmvec -lmvec)
 DOCUMENT := demo/documents/alice.txt
 QUESTION := Who does Alice follow down the rabbit-hole?
 CLI := $(NODE) web/cli.js
+TYPEDOC := tests/docs/node_modules/.bin/typedoc
 # Of `make bench`: `make bench BENCHES=decode RUNTIME=bun`
 BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
@@ -18,7 +19,7 @@ VARIANTS := simd relaxed simd.threads relaxed.threads
 # Of `make fuzz`: `make fuzz SECONDS=3600`
 SECONDS := 60
 
-.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench bench-builds checked soak dependencies coverage reproducible audit lint fmt clean help
+.PHONY: all wasm page types package reference run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes test-docs table edge bench bench-builds checked soak dependencies coverage reproducible audit lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -85,12 +86,17 @@ screenshot: page tools-npm tools-browser ## write a picture of the page, answeri
 demo-trace: page tools-npm tools-browser ## measure the page in Chromium: first paint, longest tasks of its main thread
 	$(NODE) demo/trace.js
 
+reference: tools-docs ## the reference of JavaScript and C, from comments and headers, as pages in build/reference
+	$(TYPEDOC) --options tests/docs/reference/typedoc.json
+	mkdir -p $(BUILD)/reference
+	doxygen tests/docs/reference/Doxyfile
+
 edge: wasm tools-npm tools-runtimes ## the example edge worker in workerd, on http://127.0.0.1:8787
 	$(NODE) demo/edge/build.js
 	$(NODE) demo/edge/fill.js $(BUILD)/edge/store
 	cd $(BUILD)/edge && ../../tests/runtimes/node_modules/@cloudflare/workerd-*/bin/workerd serve config.capnp
 
-test: test-native test-node test-browser test-package test-runtimes ## every test
+test: test-native test-node test-browser test-package test-runtimes test-docs ## every test
 
 test-native: tools-native ## C kernels against their references, with sanitizers, and a short run of the fuzz targets
 	sh tests/native/run.sh
@@ -127,6 +133,10 @@ test-package: package tools-npm tools-package tools-browser ## what `npm pack` p
 
 test-runtimes: wasm tools-npm tools-runtimes tools-browser ## one suite of the public API in every runtime, and the example edge worker in workerd
 	$(NODE) --test tests/runtimes/*.test.js
+
+# What the tutorials and the README tell to install is the packed package.
+test-docs: package bench-builds tools-npm tools-docs tools-runtimes tools-browser ## the reference is complete; tutorials and commands of the documents do what they say
+	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/docs/*.test.js
 
 table: wasm tools-npm tools-runtimes tools-browser ## write what that suite gives into the README
 	$(NODE) tests/runtimes/table.js

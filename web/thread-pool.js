@@ -56,7 +56,7 @@ function openWorker() {
   return pageWorker(new Worker(new URL('./thread-worker.js', import.meta.url), { type: 'module' }));
 }
 
-/** The workers of one instance of the core. */
+/** The workers of one instance of the core. @internal */
 export class ThreadPool {
   /** @type {import('./remote/wire.js').WorkerHandle[]} */
   #workers = [];

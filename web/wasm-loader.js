@@ -19,7 +19,7 @@ const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument
  * @typedef {Variant | `${Variant}.threads`} Build as files are named: build/halfspace.<build>.wasm
  * @typedef {Record<string, (...args: number[]) => number>} Exports the functions of wasm/abi.c, abi_attention.c and threads.c
  *
- * @typedef {object} LoadOptions
+ * @typedef {object} LoadOptions which build of the core runs, and in how much memory
  * @property {'auto' | Variant} [variant] default auto: relaxed SIMD where it exists and computes rightly
  * @property {number} [maxMemoryBytes] limit of the WASM memory, default 4 GB
  * @property {Partial<Record<Build, WebAssembly.Module | BufferSource | string | URL>>} [wasm] where a runtime needs to be
@@ -34,7 +34,7 @@ const FILES = {
   'relaxed.threads': () => new URL('../build/halfspace.relaxed.threads.wasm', import.meta.url),
 };
 
-/** One instance of the core: its exports, and access to its memory. */
+/** One instance of the core: its exports, and access to its memory. @internal */
 export class Wasm {
   /**
    * @param {Exports} exports

@@ -16,6 +16,7 @@ export const STRATEGIES = { auto: 0, brute: 1, screen: 2, tree: 3 };
 
 /** @typedef {import('../wasm-loader.js').LoadOptions} LoadOptions */
 
+/** @internal */
 export class Core {
   /** @param {import('../wasm-loader.js').Wasm} wasm */
   constructor(wasm) {

@@ -14,6 +14,7 @@ import { MAX_CALLS, outgoing, pack, unpack, unpackError } from './wire.js';
  * @property {unknown} [state]
  */
 
+/** @internal */
 export class Remote {
   /** @type {Set<OutgoingCall>} */
   #calls = new Set();
@@ -165,6 +166,7 @@ export class Remote {
   }
 }
 
+/** @internal */
 class OutgoingCall {
   /** @type {Message[]} pieces, at most AHEAD, calls between them, and the end */
   #inbox = [];

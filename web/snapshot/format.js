@@ -30,15 +30,15 @@ export const LIMITS = { headerBytes: 4 << 20, tokens: 2 ** 20, keys: 2 ** 24, la
  * @typedef {Place & {type: number, index: number, length: number, checksum: bigint}} Head of a record; index: its number in
  *   the file; length: bytes of its payload, whose checksum follows
  *
- * @typedef {object} Header
+ * @typedef {object} Header what a snapshot says of itself; FORMAT.md has more
  * @property {'context' | 'cache' | 'index'} kind of a model's context, of a cache by itself, or of keys alone
  * @property {string | null} base hash of the snapshot that this one adds to
  * @property {string | null} model fingerprint: SHA-256 of the GGUF file's bytes before its tensors, in hex
- * @property {'q8' | 'f32'} kv
+ * @property {'q8' | 'f32'} kv how keys and values are stored
  * @property {number} tokens positions handed out
- * @property {{layers: number, kvHeads: number, headDim: number}} shape
- * @property {{leaf: number, sink: number, chunk: number, growth: number, recent: number, maxChunk: number}} index
- * @property {Record<string, number> | null} rope
+ * @property {{layers: number, kvHeads: number, headDim: number}} shape of the caches
+ * @property {{leaf: number, sink: number, chunk: number, growth: number, recent: number, maxChunk: number}} index constants that the index was built with, in keys
+ * @property {Record<string, number> | null} rope the rotary embedding that keys went through
  * @property {number} dropped positions after the sink of which nothing is kept
  * @property {[number, number][][]} layout of each layer its parts, oldest first: keys in chunks, keys in all
  * @property {number[]} valueNorms of each layer and KV head: no value is longer

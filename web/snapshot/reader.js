@@ -30,7 +30,7 @@ import {
  *
  * @typedef {object} SnapshotInfo what a snapshot is, for the next one to add to; plain data
  * @property {string} hash SHA-256, in hex: the snapshot's name
- * @property {Header} header
+ * @property {Header} header what it says of itself
  * @property {number} bytes of the file; of one that adds to another, of the addition
  * @property {number} records in it
  * @property {Record_<string, string>} checksums of every chunk, those of the snapshots it adds to included

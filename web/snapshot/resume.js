@@ -11,9 +11,9 @@ const MAX_SOURCES = 1024;
  * @typedef {import('./pieces.js').SnapshotSource} SnapshotSource
  * @typedef {import('./reader.js').SnapshotInfo} SnapshotInfo
  *
- * @typedef {object} ReadOptions
- * @property {AbortSignal} [signal]
- * @property {(bytes: number, total: number | undefined) => void} [onProgress] total: where the sizes of all sources are known
+ * @typedef {object} ReadOptions how a snapshot is read
+ * @property {AbortSignal} [signal] ends the reading with 'aborted'
+ * @property {(bytes: number, total: number | undefined) => void} [onProgress] called with bytes read, and all of them: total, where the sizes of all sources are known
  */
 
 /** One source, of which the header was read. */

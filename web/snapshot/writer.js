@@ -29,9 +29,9 @@ import { Staging } from './staging.js';
  * @property {() => void} check throws when it is no longer what it was
  * @property {() => void} release called once, when the stream has ended
  *
- * @typedef {object} SnapshotOptions
+ * @typedef {object} SnapshotOptions what a snapshot is to hold
  * @property {SnapshotInfo} [since] an earlier snapshot: only what is new is written, and the two are loaded together
- * @property {AbortSignal} [signal]
+ * @property {AbortSignal} [signal] ends the stream with 'aborted'
  * @property {(info: SnapshotInfo) => void} [onInfo] called once, with the last bytes: what `since` may be next time
  */
 

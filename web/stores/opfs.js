@@ -16,9 +16,11 @@ const DATA = 'data-';
 const USED_GRAIN_MS = 60_000;
 
 /**
+ * The store of this origin. What tabs that were killed left half-written there is removed.
  * @param {{folder?: string, maxBytes?: number, directory?: FileSystemDirectoryHandle}} [options] folder: a store each, default
  *   'halfspace'; maxBytes: default none but the browser's quota; directory: where the folder is, default the origin's root
  * @returns {Promise<Store>}
+ * @throws {HalfspaceError} unsupported: there is no such file system here; bad-argument: maxBytes; io; quota
  */
 export async function openOpfsStore({ folder = 'halfspace', maxBytes = Infinity, directory } = {}) {
   const { storage, locks } = globalThis.navigator ?? {};
