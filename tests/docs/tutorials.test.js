@@ -29,7 +29,10 @@ test('a page: asked, left, and asked again without the server', { timeout: 180_0
   const folder = await mkdtemp(join(tmpdir(), 'halfspace-tutorial-model-'));
   await writeFile(join(folder, 'model.gguf'), chatModel());
   const port = String(await freePort());
-  const walk = await Walk.begin({ replace: [['8080', port], pulled(join(folder, 'model.gguf'))] });
+  const walk = await Walk.begin({
+    replace: [['8080', port], pulled(join(folder, 'model.gguf'))],
+    tools: { sirv: join(ROOT, 'node_modules/sirv') },
+  });
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--no-first-run'] });
   try {
     await walk.follow('page.md');

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -41,8 +41,8 @@ export class Walk {
 
   /**
    * @param {string} folder
-   * @param {{replace?: [string | RegExp, string][], tools?: Record<string, string>}} options replace: in files and commands; tools: names of
-   *   packages that are not installed but linked, and the folders they are in
+   * @param {{replace?: [string | RegExp, string][], tools?: Record<string, string>}} options replace: in files and commands; tools: packages that
+   *   are not installed but linked: their folders, or the programs that they bring
    */
   constructor(folder, { replace = [], tools = {} }) {
     this.top = folder;
@@ -124,17 +124,21 @@ export class Walk {
 
   /** @param {string[]} packages */
   async #install(packages) {
-    for (const name of packages.filter((one) => one in this.tools)) {
-      const bin = join(this.folder, 'node_modules/.bin');
-      await mkdir(bin, { recursive: true });
-      await symlink(this.tools[name], join(bin, name));
-    }
     const rest = packages.filter((one) => !(one in this.tools));
-    if (rest.length === 0) return '';
-    assert.deepEqual(rest, ['halfspace']);
-    await this.#line(`npm pack --ignore-scripts --silent --pack-destination ${this.top} ${ROOT}`);
-    const [archive] = (await readdir(this.top)).filter((file) => file.endsWith('.tgz'));
-    return this.#line(`npm add --ignore-scripts --prefer-offline --no-audit --no-fund ${join(this.top, archive)}`);
+    let printed = '';
+    if (rest.length > 0) {
+      assert.deepEqual(rest, ['halfspace']);
+      await this.#line(`npm pack --ignore-scripts --silent --pack-destination ${this.top} ${ROOT}`);
+      const [archive] = (await readdir(this.top)).filter((file) => file.endsWith('.tgz'));
+      printed = await this.#line(`npm add --ignore-scripts --prefer-offline --no-audit --no-fund ${join(this.top, archive)}`);
+    }
+    // Afterwards: npm removes what it has not put there.
+    for (const name of packages.filter((one) => one in this.tools)) {
+      const link = join(this.folder, 'node_modules', (await stat(this.tools[name])).isDirectory() ? name : `.bin/${name}`);
+      await mkdir(dirname(link), { recursive: true });
+      await symlink(this.tools[name], link);
+    }
+    return printed;
   }
 
   /** Runs what stands before the last line, and that until the end of the walk. @param {string} text */
