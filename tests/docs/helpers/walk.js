@@ -11,7 +11,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-import { readMarkdown } from './markdown.js';
+import { blocksOf, readMarkdown } from './markdown.js';
 import { ROOT } from './reference.js';
 
 /** Where numbers and quoted words may be others than those shown. @param {string} shown */
@@ -72,7 +72,7 @@ export class Walk {
    * @param {(block: import('./markdown.js').Block, printed: string) => Promise<void> | void} [after] called after each
    */
   async follow(name, after) {
-    const { blocks } = await readMarkdown(join(ROOT, 'docs/tutorials', name));
+    const blocks = blocksOf(await readMarkdown(join(ROOT, 'docs/tutorials', name)));
     assert.ok(blocks.length > 3, name);
     for (const block of blocks) {
       if (block.title) await this.#write(block.title, block.text);

@@ -77,12 +77,22 @@ function vocabulary() {
  * @param {boolean} [options.printable] untied F32 only: greedy answers are of printable ASCII, so that their text gives their ids again
  * @param {Record<string, import('./gguf-writer.js').Value>} [options.keys] further keys as they are
  * @param {number} [options.seed]
+ * @param {number} [options.layers] default 2; of gemma3 7: the sixth is global, the others slide
  * @returns {Buffer}
  */
-export function randomModel({ arch, type = 'F32', tied = true, ropeFreqs = false, printable = false, metadata = {}, keys = {}, seed = 1 }) {
+export function randomModel({
+  arch,
+  type = 'F32',
+  tied = true,
+  ropeFreqs = false,
+  printable = false,
+  metadata = {},
+  keys = {},
+  seed = 1,
+  layers = arch === 'gemma3' ? 7 : 2,
+}) {
   const random = seededRandom(seed);
   const gemma = arch === 'gemma3';
-  const layers = gemma ? 7 : 2; // Gemma 3: the sixth layer is global, the others slide
   const config = {
     context_length: 256,
     embedding_length: DIM,
