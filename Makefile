@@ -19,7 +19,7 @@ VARIANTS := simd relaxed simd.threads relaxed.threads
 # Of `make fuzz`: `make fuzz SECONDS=3600`
 SECONDS := 60
 
-.PHONY: all wasm page types package reference run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes test-docs table edge bench bench-builds checked soak dependencies coverage reproducible audit lint fmt clean help
+.PHONY: all wasm page types package reference run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes test-docs table edge bench figures bench-builds evidence evidence-quick checked soak dependencies coverage reproducible audit lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -148,6 +148,19 @@ bench: wasm bench-builds tools-npm tools-bench tools-browser ## benches, with pe
 		echo "bench $$name" >&2; \
 		$(CLI) bench $$name $$text $$peers --runtime $(RUNTIME) --out $(BUILD)/bench; \
 	done
+
+# Of `make evidence`: `make evidence SECTIONS=tasks,baselines`; default all of tests/evidence/sections
+SECTIONS =
+EVIDENCE = tests/runtimes/node_modules/node-*/bin/node tests/evidence/run.js --model "$$($(CLI) pull)" --file $(DOCUMENT) $(if $(SECTIONS),--only $(SECTIONS))
+
+evidence: wasm bench-builds tools-npm tools-bench tools-browser ## the paper's claims measured, docs/evidence.md written (hours)
+	$(EVIDENCE) --out $(BUILD)/evidence --summary docs/evidence.md
+
+evidence-quick: wasm bench-builds tools-npm tools-bench tools-browser ## the same with less of everything, in minutes, into build/evidence-quick
+	$(EVIDENCE) --out $(BUILD)/evidence-quick --quick
+
+figures: wasm tools-npm ## draw the figures of docs/, from the real model at work on a book (minutes)
+	$(NODE) tests/evidence/figures.js --model "$$($(CLI) pull)" --file $(DOCUMENT)
 
 # One program after the other runs under coverage: C natively in both forms, JavaScript in every process and worker that Node starts.
 coverage: wasm bench-builds tools-npm tools-coverage ## lines and branches of src and web that tests run; fails below 90 %, and below 100 % of what parses (half an hour)

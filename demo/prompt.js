@@ -4,8 +4,8 @@ import { commonLength, documentPrompt, questionTokens } from 'halfspace';
 export { commonLength };
 
 /**
- * @typedef {import('../web/document-prompt.js').DocumentPrompt} DocumentPrompt
- * @typedef {import('../web/document-prompt.js').Engine} Engine
+ * @typedef {import('../web/chat/document-prompt.js').DocumentPrompt} DocumentPrompt
+ * @typedef {import('../web/chat/document-prompt.js').Engine} Engine
  */
 
 /** Tokens that are left for questions and answers. */

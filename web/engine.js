@@ -1,30 +1,30 @@
 /** A loaded model: generate, prefill, perplexity, logits, tokenize. */
-import { checkStop } from './answer-text.js';
+import { isByteSource, openSource, throwIfAborted } from './bytes/sources.js';
+import { renderChat } from './chat/chat.js';
 import { checkInteger, checkOptions, shown } from './checks.js';
-import { renderChat } from './chat.js';
-import { runComparison } from './compare.js';
-import { modelConfig } from './config.js';
-import { Context, nextTurn } from './context.js';
+import { loadWasm } from './core/wasm-loader.js';
 import { elapsedSince } from './elapsed.js';
 import { HalfspaceError } from './errors.js';
-import { runGeneration } from './generation.js';
-import { readGguf } from './gguf.js';
-import { pieceStream } from './piece-stream.js';
-import { Prefix } from './prefix.js';
-import { createSampler } from './sampler.js';
+import { checkStop } from './generation/answer-text.js';
+import { runComparison } from './generation/compare.js';
+import { Context, nextTurn } from './generation/context.js';
+import { compareDistributions, logProbability } from './generation/distributions.js';
+import { runGeneration } from './generation/generation.js';
+import { pieceStream } from './generation/piece-stream.js';
+import { Prefix } from './generation/prefix.js';
+import { createSampler } from './generation/sampler.js';
+import { modelConfig } from './model/config.js';
+import { readGguf } from './model/gguf.js';
+import { loadWeights } from './model/weights.js';
 import { checkClaim, checkFit, ContextSink } from './snapshot/context.js';
 import { readSnapshots } from './snapshot/resume.js';
-import { compareDistributions, logProbability } from './distributions.js';
-import { isByteSource, openSource, throwIfAborted } from './sources.js';
-import { createTokenizer } from './tokenizer.js';
-import { loadWasm } from './wasm-loader.js';
-import { loadWeights } from './weights.js';
+import { createTokenizer } from './tokenizer/tokenizer.js';
 
 /**
- * @typedef {import('./api.js').Engine} Api
+ * @typedef {import('./remote/api.js').Engine} Api
  * @typedef {{role: string, content: string}} Message
  * @typedef {string | number[] | Message[]} Prompt text, token ids, or a conversation for the file's chat template
- * @typedef {import('./attention-params.js').EngineAttention | import('./attention-params.js').Mode} Attention
+ * @typedef {import('./attention/params.js').EngineAttention | import('./attention/params.js').Mode} Attention
  *
  * @typedef {object} EngineOptions how a model is loaded, and runs
  * @property {'auto' | 'relaxed' | 'simd'} [variant] WebAssembly build; auto takes the fastest that computes rightly
@@ -32,10 +32,10 @@ import { loadWeights } from './weights.js';
  *   (info.reasons says why). Results are the same for any number. A page must be cross-origin isolated
  * @property {'q8' | 'f32'} [kv] KV cache: int8 (default) or f32
  * @property {number} [ctx] default context length in tokens; default what the model was trained for
- * @property {import('./config.js').RopeOptions} [rope] instead of what the file says
+ * @property {import('./model/config.js').RopeOptions} [rope] instead of what the file says
  * @property {number} [maxMemoryBytes] limit of the WebAssembly memory, from 2 MB; default 4 GB
- * @property {import('./wasm-loader.js').LoadOptions['wasm']} [wasm] where the builds come from: modules, bytes or URLs; default the package's
- * @property {import('./sources.js').Fetch} [fetch] what a URL is read with, for example an edge worker's binding; default the global one
+ * @property {import('./core/wasm-loader.js').LoadOptions['wasm']} [wasm] where the builds come from: modules, bytes or URLs; default the package's
+ * @property {import('./bytes/sources.js').Fetch} [fetch] what a URL is read with, for example an edge worker's binding; default the global one
  * @property {(bytes: number, total: number) => void} [onProgress] called with the bytes that are loaded, and all of them
  * @property {AbortSignal} [signal] ends the loading with 'aborted'
  *
@@ -52,7 +52,7 @@ import { loadWeights } from './weights.js';
  * @property {(stats: GenerateStats) => void} [onStats] called once, when the generation ends
  * @property {(prefix: Prefix) => void} [onPrefix] called last, unless the generation was aborted or left: hands over what was read
  *   and generated, for others to continue; the caller frees it. The newest token is missing where nothing was to follow it
- * @property {boolean | import('./context.js').WatchOptions} [watch] pieces say what attention did; default false
+ * @property {boolean | import('./generation/context.js').WatchOptions} [watch] pieces say what attention did; default false
  *
  * @typedef {object} Piece a generated token
  * @property {number} id an end token's only where text had been held back until then
@@ -61,8 +61,8 @@ import { loadWeights } from './weights.js';
  * @property {Step} [step] when watched: the decode step that this token was sampled from; the first comes from the prefill
  *
  * @typedef {object} Step what attention did in one decode step; to be asked before the next piece is
- * @property {(layer?: number, kvHead?: number) => import('./attention-params.js').AttentionStats} stats of all layers and KV heads, or of some
- * @property {(layer: number, kvHead: number) => import('./context.js').Reported} reported keys that were evaluated exactly
+ * @property {(layer?: number, kvHead?: number) => import('./attention/params.js').AttentionStats} stats of all layers and KV heads, or of some
+ * @property {(layer: number, kvHead: number) => import('./generation/context.js').Reported} reported keys that were evaluated exactly
  *
  * @typedef {object} GenerateStats how a generation went
  * @property {number} promptTokens the prefix's included
@@ -70,8 +70,8 @@ import { loadWeights } from './weights.js';
  * @property {'stop' | 'length'} finishReason stop: an end token or a stop string; length: maxTokens, or the context is full
  * @property {number} prefillMs time that reading the prompt took
  * @property {number[]} decodeMs per generated token after the first
- * @property {import('./attention-params.js').Mode} mode of attention
- * @property {import('./attention-params.js').AttentionStats} attention of the decode steps
+ * @property {import('./attention/params.js').Mode} mode of attention
+ * @property {import('./attention/params.js').AttentionStats} attention of the decode steps
  */
 
 export { Prefix };
@@ -86,11 +86,11 @@ export class Engine {
   /**
    * Use Engine.load().
    * @internal
-   * @param {import('./wasm-loader.js').Wasm} wasm
+   * @param {import('./core/wasm-loader.js').Wasm} wasm
    * @param {number} model
-   * @param {import('./config.js').ModelConfig} config
-   * @param {import('./gguf.js').GgufFile} file
-   * @param {import('./tokenizer.js').Tokenizer} tokenizer
+   * @param {import('./model/config.js').ModelConfig} config
+   * @param {import('./model/gguf.js').GgufFile} file
+   * @param {import('./tokenizer/tokenizer.js').Tokenizer} tokenizer
    * @param {EngineOptions} options
    */
   constructor(wasm, model, config, file, tokenizer, options) {
@@ -114,7 +114,7 @@ export class Engine {
 
   /**
    * Loads a GGUF file: a path (Node), a URL, a File, bytes, or what a store opened, which is closed. On failure nothing stays allocated.
-   * @param {import('./sources.js').Source} source of the file's bytes
+   * @param {import('./bytes/sources.js').Source} source of the file's bytes
    * @param {EngineOptions} [options] how it is to run
    * @returns {Promise<Engine>}
    * @throws {HalfspaceError} bad-argument: an option; bad-file; unsupported: the architecture, a tensor type, threads; out-of-memory; io:
@@ -322,8 +322,8 @@ export class Engine {
    * Decodes one continuation twice, token by token in turn: with dense attention and with another, on the same tokens after the same
    * cache. So times come in pairs, and distributions can be compared. The prompt is read exactly.
    * @param {Prompt} prompt text, token ids, or a conversation
-   * @param {import('./compare.js').CompareOptions} [options] how long, and what is compared with dense
-   * @returns {AsyncGenerator<import('./compare.js').Compared, void>}
+   * @param {import('./generation/compare.js').CompareOptions} [options] how long, and what is compared with dense
+   * @returns {AsyncGenerator<import('./generation/compare.js').Compared, void>}
    * @throws {HalfspaceError} when the first token is asked for: bad-argument; context-full; out-of-memory; closed. Later: aborted, closed
    */
   async *compare(prompt, { maxTokens = 32, follow, attention = 'hsr', prefix, ctx = this.ctx, onPrefill, signal } = {}) {
@@ -389,7 +389,7 @@ export class Engine {
    *   ctx: tokens of the text that are read, default the engine's; evalTokens: at its end that count, default 256; attention: while
    *   decoding them, default hsr; against: also compare each distribution with dense attention on the same cache; onPrefill: called
    *   with the tokens that are read and all of them; signal: ends it
-   * @returns {Promise<{ppl: number, tokens: number, kl?: number, top1Agreement?: number, attention: import('./attention-params.js').AttentionStats}>}
+   * @returns {Promise<{ppl: number, tokens: number, kl?: number, top1Agreement?: number, attention: import('./attention/params.js').AttentionStats}>}
    *   tokens: that counted; kl: mean KL(dense || attention), in nats, and top1Agreement, a share, with `against`
    * @throws {HalfspaceError} bad-argument: fewer than two tokens, or an option; out-of-memory; aborted; closed
    */
@@ -445,7 +445,7 @@ export class Engine {
     this.#closed = true;
     this.wasm.close();
     // The memory belongs to the instance: dropping it frees weights and caches together.
-    this.wasm = /** @type {import('./wasm-loader.js').Wasm} */ (/** @type {unknown} */ (undefined));
+    this.wasm = /** @type {import('./core/wasm-loader.js').Wasm} */ (/** @type {unknown} */ (undefined));
   }
 
   #open() {
@@ -483,10 +483,10 @@ export class Engine {
 }
 
 /**
- * @param {import('./wasm-loader.js').Wasm} wasm
- * @param {import('./config.js').ModelConfig} config
- * @param {import('./gguf.js').GgufFile} file
- * @param {import('./sources.js').ByteSource} bytes
+ * @param {import('./core/wasm-loader.js').Wasm} wasm
+ * @param {import('./model/config.js').ModelConfig} config
+ * @param {import('./model/gguf.js').GgufFile} file
+ * @param {import('./bytes/sources.js').ByteSource} bytes
  * @param {EngineOptions} options
  * @returns {Promise<number>} pointer
  */

@@ -1,21 +1,21 @@
-/** An engine in a worker, with the methods of one that is here (api.js). The page, or Node's event loop, stays free. */
+/** An engine in a worker, with the methods of one that is here (remote/api.js). The page, or Node's event loop, stays free. */
+import { isByteSource } from './bytes/sources.js';
+import { inNode, nodeWorker, pageWorker } from './core/runtime.js';
 import { badArgument } from './errors.js';
-import { generatorStream } from './generator-stream.js';
-import { pieceStream } from './piece-stream.js';
+import { generatorStream } from './generation/generator-stream.js';
+import { pieceStream } from './generation/piece-stream.js';
 import { Remote } from './remote/client.js';
 import { stepOf } from './remote/steps.js';
 import { HANDLE } from './remote/wire.js';
-import { inNode, nodeWorker, pageWorker } from './runtime.js';
-import { isByteSource } from './sources.js';
 
 export { HalfspaceError } from './errors.js';
 
 /**
  * @typedef {import('./engine.js').Engine} Here
  * @typedef {import('./engine.js').Prompt} Prompt
- * @typedef {import('./api.js').Engine} Api
- * @typedef {import('./api.js').Prefix} PrefixApi
- * @typedef {Pick<import('./prefix.js').Prefix, 'length' | 'inherited' | 'ids' | 'prefillMs' | 'saved'>} PrefixData
+ * @typedef {import('./remote/api.js').Engine} Api
+ * @typedef {import('./remote/api.js').Prefix} PrefixApi
+ * @typedef {Pick<import('./generation/prefix.js').Prefix, 'length' | 'inherited' | 'ids' | 'prefillMs' | 'saved'>} PrefixData
  */
 
 /** A prefix that is in the worker. @implements {PrefixApi} */
@@ -110,8 +110,8 @@ export class Engine {
   /**
    * Starts a worker and loads a GGUF file in it: a path (Node), a URL, which may be relative to the page, a File, bytes, or what a
    * store of the page or cachedModel() opened, which is closed.
-   * @param {import('./sources.js').Source} source of the file's bytes
-   * @param {import('./api.js').LoadOptions} [options] how it is to run; worker: where a page's halfspace-worker.js is
+   * @param {import('./bytes/sources.js').Source} source of the file's bytes
+   * @param {import('./remote/api.js').LoadOptions} [options] how it is to run; worker: where a page's halfspace-worker.js is
    * @returns {Promise<Engine>}
    * @throws {import('./errors.js').HalfspaceError} worker-lost, from this and every other method: the worker did not start, or is gone; and
    *   what Engine.load() throws without a worker
@@ -139,7 +139,7 @@ export class Engine {
    * The worker is up to 4 pieces ahead, and waits for this side then. With `watch` every piece brings along what its step may be
    * asked for.
    * @param {Prompt} prompt text, token ids, or a conversation
-   * @param {import('./api.js').GenerateOptions} [options] how long, with what attention and sampler, after which prefix
+   * @param {import('./remote/api.js').GenerateOptions} [options] how long, with what attention and sampler, after which prefix
    * @returns {AsyncGenerator<import('./engine.js').Piece, void>}
    * @throws {import('./errors.js').HalfspaceError} bad-argument, context-full, out-of-memory, aborted, closed: as without a worker; worker-lost
    */
@@ -152,7 +152,7 @@ export class Engine {
   /**
    * generate() as a stream.
    * @param {Prompt} prompt text, token ids, or a conversation
-   * @param {import('./api.js').GenerateOptions} [options] of generate()
+   * @param {import('./remote/api.js').GenerateOptions} [options] of generate()
    * @returns {ReadableStream<import('./engine.js').Piece>}
    * @throws {import('./errors.js').HalfspaceError} as the stream's error what generate() throws
    */
@@ -210,8 +210,8 @@ export class Engine {
   /**
    * Decodes one continuation twice, with dense attention and with another, token by token in turn.
    * @param {Prompt} prompt text, token ids, or a conversation
-   * @param {import('./api.js').CompareOptions} [options] how long, and what is compared with dense
-   * @returns {AsyncGenerator<import('./compare.js').Compared, void>}
+   * @param {import('./remote/api.js').CompareOptions} [options] how long, and what is compared with dense
+   * @returns {AsyncGenerator<import('./generation/compare.js').Compared, void>}
    * @throws {import('./errors.js').HalfspaceError} bad-argument, context-full, out-of-memory, aborted, closed: as without a worker; worker-lost
    */
   compare(prompt, options) {
@@ -266,9 +266,9 @@ export class Engine {
 
 /** @param {string | URL} [url] of a page's worker, where it is not this package's own */
 function openWorker(url) {
-  if (inNode) return nodeWorker(new URL('./worker.js', import.meta.url));
+  if (inNode) return nodeWorker(new URL('./remote/worker.js', import.meta.url));
   if (url) return pageWorker(new Worker(absolute(url), { type: 'module' }));
-  return pageWorker(new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }));
+  return pageWorker(new Worker(new URL('./remote/worker.js', import.meta.url), { type: 'module' }));
 }
 
 /**

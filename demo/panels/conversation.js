@@ -1,8 +1,8 @@
 /** Questions about the open document, and their answers. */
 import { HalfspaceError } from 'halfspace';
 
-import { commonLength, turnPrompt } from '../prompt.js';
 import { element, passFocus, returnFocus } from '../element.js';
+import { commonLength, turnPrompt } from '../prompt.js';
 import { figures } from './figures.js';
 import { TurnView } from './turn-view.js';
 

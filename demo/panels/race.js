@@ -2,12 +2,12 @@
 import { element } from '../element.js';
 import { questionTokens } from 'halfspace';
 
-import { downloadJson, report } from '../view/download.js';
 import { labelled, perFrame, setText } from '../view/dom.js';
+import { downloadJson, report } from '../view/download.js';
 import { mean, percent, short } from '../view/format.js';
 import { racedAttention, racedName } from '../view/raced.js';
 
-/** @typedef {import('../../web/compare.js').Compared} Compared */
+/** @typedef {import('../../web/generation/compare.js').Compared} Compared */
 
 /** @param {import('../app.js').App} app */
 export function mountRace(app) {

@@ -2,8 +2,8 @@
 import { element } from '../element.js';
 import { Chart } from '../view/chart.js';
 import { Beginnings } from '../view/copies.js';
-import { download, downloadJson, report } from '../view/download.js';
 import { labelled, numbersTable, setText } from '../view/dom.js';
+import { download, downloadJson, report } from '../view/download.js';
 import { mean, median, percent, short } from '../view/format.js';
 import { racedAttention, racedName } from '../view/raced.js';
 
@@ -130,7 +130,7 @@ export function mountSweep(app) {
   clear();
 }
 
-/** @param {number} context @param {import('../../web/compare.js').Compared[]} compared @returns {Row} */
+/** @param {number} context @param {import('../../web/generation/compare.js').Compared[]} compared @returns {Row} */
 function rowOf(context, compared) {
   const [msDense, ms] = [median(compared.map((row) => row.msDense)), median(compared.map((row) => row.ms))];
   const exactFraction = mean(compared.map(({ stats }) => stats.exactFraction));

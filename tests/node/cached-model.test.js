@@ -35,7 +35,7 @@ async function setUp(t, served) {
   return { file, url, store, get, asked, starts };
 }
 
-/** @param {import('../../web/sources.js').ByteSource} source @param {Uint8Array} expected */
+/** @param {import('../../web/bytes/sources.js').ByteSource} source @param {Uint8Array} expected */
 async function has(source, expected) {
   assert.equal(source.size, expected.length);
   assert.ok(Buffer.from(await source.read(0, source.size)).equals(expected));

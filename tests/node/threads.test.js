@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 
-import { Context } from '../../web/context.js';
+import { Context } from '../../web/generation/context.js';
 import { Engine } from '../../web/index.js';
 import { failure } from './helpers/failure.js';
 import { modelPath } from './helpers/model.js';

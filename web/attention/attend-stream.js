@@ -1,5 +1,5 @@
 /** Attention as a stream of queries. */
-import { throwIfAborted } from '../sources.js';
+import { throwIfAborted } from '../bytes/sources.js';
 import { attend } from './attend.js';
 import { aborted } from './streams.js';
 

@@ -1,10 +1,10 @@
 /** Attention of queries over a cache: dense, by half-space reporting, or ReLU^alpha. */
-import { attentionNumbers, attentionStats, attentionValues, attentionWords, statsWords } from '../attention-params.js';
 import { checkInteger, checkOptions, shown } from '../checks.js';
 import { elapsedSince } from '../elapsed.js';
 import { badArgument } from '../errors.js';
 import { FIRST_ROOM } from './core.js';
 import { KvCache } from './kv-cache.js';
+import { attentionNumbers, attentionStats, attentionValues, attentionWords, statsWords } from './params.js';
 import { vectorsOf } from './rows.js';
 
 const MAX_HEADS = 256;
@@ -23,7 +23,7 @@ const MAX_QUERIES = 2 ** 24;
  * @property {number} [softcap] logit = softcap * tanh(logit / softcap); 0 (default): none
  * @property {boolean} [reported] also say which keys were evaluated exactly; queries are then taken one by one
  *
- * @typedef {import('../attention-params.js').AttentionOptions & ViewOptions} AttendOptions
+ * @typedef {import('./params.js').AttentionOptions & ViewOptions} AttendOptions
  *
  * @typedef {object} ReportedKeys of one query and KV head. Dense and fast list a key once for all query heads of the group;
  *   relu, certified and exact once for each that took it, with the shares of the others 0.
@@ -32,7 +32,7 @@ const MAX_QUERIES = 2 ** 24;
  *
  * @typedef {object} Attended what attend() gives
  * @property {Float32Array} output [n][heads][headDim]; zeros for a query that sees no key, or with relu no weight
- * @property {import('../attention-params.js').AttentionStats & {timeMs: number}} stats what it cost, and the error: a bound or an estimate; timeMs: of the call
+ * @property {import('./params.js').AttentionStats & {timeMs: number}} stats what it cost, and the error: a bound or an estimate; timeMs: of the call
  * @property {ReportedKeys[]} [reported] [n * kvHeads] of query i and KV head h at i * kvHeads + h, when asked for
  *
  * @typedef {object} Call

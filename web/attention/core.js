@@ -1,6 +1,6 @@
 /** The instance of the core that indexes and caches live in, and the one way of numbers into it. */
+import { loadWasm } from '../core/wasm-loader.js';
 import { badArgument } from '../errors.js';
-import { loadWasm } from '../wasm-loader.js';
 
 /** Rows pass through buffers of this many bytes as f32, a part after the other. */
 const STAGE_BYTES = 1 << 20;
@@ -14,11 +14,11 @@ export const FIRST_ROOM = 1 << 16;
 /** hs_strategy of src/hsr/hits.h. */
 export const STRATEGIES = { auto: 0, brute: 1, screen: 2, tree: 3 };
 
-/** @typedef {import('../wasm-loader.js').LoadOptions} LoadOptions */
+/** @typedef {import('../core/wasm-loader.js').LoadOptions} LoadOptions */
 
 /** @internal */
 export class Core {
-  /** @param {import('../wasm-loader.js').Wasm} wasm */
+  /** @param {import('../core/wasm-loader.js').Wasm} wasm */
   constructor(wasm) {
     this.wasm = wasm;
     this.exports = wasm.exports;

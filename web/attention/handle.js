@@ -1,7 +1,7 @@
 /** What indexes, caches and trees have in common: an object inside the core, its shape, its memory, and its end. */
 import { checkInteger, checkName, shown } from '../checks.js';
+import { KV_TYPES } from '../core/kv-types.js';
 import { badArgument, HalfspaceError } from '../errors.js';
-import { KV_TYPES } from '../kv-types.js';
 
 /** As in src/base/hs.h and src/kv/kv.h. */
 const HEAD_DIM = { least: 16, most: 256, multiple: 8 };

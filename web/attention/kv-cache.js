@@ -1,8 +1,8 @@
 /** Keys and values of one layer's KV heads, for attend(). */
 import { checkInteger } from '../checks.js';
 import { badArgument } from '../errors.js';
-import { coreOf } from './core.js';
 import { attendStreamOf } from './attend-stream.js';
+import { coreOf } from './core.js';
 import { checkShape } from './handle.js';
 import { vectorsOf } from './rows.js';
 import { StreamedHandle } from './streamed.js';

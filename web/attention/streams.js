@@ -1,11 +1,11 @@
 /** Caches and indexes as streams of chunk records. */
+import { throwIfAborted } from '../bytes/sources.js';
 import { badArgument, HalfspaceError } from '../errors.js';
 import { extentOf } from '../snapshot/context.js';
 import { INDEX, placeKey, placesOf } from '../snapshot/format.js';
 import { SnapshotReader } from '../snapshot/reader.js';
 import { Staging } from '../snapshot/staging.js';
 import { snapshotStream } from '../snapshot/writer.js';
-import { throwIfAborted } from '../sources.js';
 
 /**
  * @typedef {import('./streamed.js').StreamedHandle} StreamedHandle

@@ -1,10 +1,10 @@
 /** `perplexity`, `logits`, `inspect`, `tokenize`: what a model says about a text, and what a file holds. */
 import { writeFile } from 'node:fs/promises';
 
-import { modelConfig } from '../config.js';
-import { readGguf } from '../gguf.js';
-import { openSource } from '../sources.js';
-import { createTokenizer } from '../tokenizer.js';
+import { openSource } from '../bytes/sources.js';
+import { modelConfig } from '../model/config.js';
+import { readGguf } from '../model/gguf.js';
+import { createTokenizer } from '../tokenizer/tokenizer.js';
 import { loadEngine, printJson, progress, readText } from './common.js';
 import { round } from './numbers.js';
 

@@ -1,7 +1,7 @@
 /** The calling side of a worker (wire.js): values, generators, callbacks, abort signals and errors as if it were here. */
 import { checkInteger } from '../checks.js';
+import { inNode } from '../core/runtime.js';
 import { HalfspaceError } from '../errors.js';
-import { inNode } from '../runtime.js';
 import { MAX_CALLS, outgoing, pack, unpack, unpackError } from './wire.js';
 
 /**

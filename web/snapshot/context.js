@@ -1,6 +1,6 @@
 /** Snapshots of a model's contexts: what is written of one, and how one is made of what is read. */
-import { Context } from '../context.js';
 import { badArgument, HalfspaceError } from '../errors.js';
+import { Context } from '../generation/context.js';
 import { INDEX, partInSlot, placesOf, slotsOf, spanKey } from './format.js';
 import { bytesOf } from './staging.js';
 
@@ -27,13 +27,13 @@ const ROPE_WORDS = /** @type {const} */ ([
  * @typedef {import('./format.js').Place} Place
  */
 
-/** @param {import('../config.js').ModelConfig} config @returns {Record<string, number>} */
+/** @param {import('../model/config.js').ModelConfig} config @returns {Record<string, number>} */
 function ropeOf({ words }) {
   const [ints, floats] = [new Int32Array(words), new Float32Array(words)];
   return Object.fromEntries(ROPE_WORDS.map(([name, at, type]) => [name, (type === 'int' ? ints : floats)[at]]));
 }
 
-/** @param {import('../config.js').ModelConfig} config */
+/** @param {import('../model/config.js').ModelConfig} config */
 function fingerprintOf({ fingerprint }) {
   if (fingerprint === undefined)
     throw new HalfspaceError('unsupported', 'snapshots need SHA-256, and pages have it in a secure context alone: https, or localhost', {
@@ -42,13 +42,13 @@ function fingerprintOf({ fingerprint }) {
   return fingerprint;
 }
 
-/** @param {import('../wasm-loader.js').Wasm} wasm @param {number} kv */
+/** @param {import('../core/wasm-loader.js').Wasm} wasm @param {number} kv */
 export function extentOf(wasm, kv) {
   const [base, count, sealedFrom, sealed, maxChunk] = new Int32Array(wasm.memory.buffer, wasm.exports.hs_kv_extent(kv) >>> 0, 5);
   return { base, count, sealedFrom, sealed, maxChunk };
 }
 
-/** Pointers to a cache's parts, the oldest first. @param {import('../wasm-loader.js').Wasm} wasm @param {number} kv */
+/** Pointers to a cache's parts, the oldest first. @param {import('../core/wasm-loader.js').Wasm} wasm @param {number} kv */
 function partsOf(wasm, kv) {
   const parts = [];
   for (; kv !== 0; kv = wasm.exports.hs_kv_parent(kv) >>> 0) parts.unshift(kv);
@@ -109,7 +109,7 @@ function same(field, value, limit) {
 /**
  * Whether a snapshot fits a model and the engine's options.
  * @param {Header} header
- * @param {import('../config.js').ModelConfig} config
+ * @param {import('../model/config.js').ModelConfig} config
  * @param {'q8' | 'f32'} kv
  * @throws {HalfspaceError} bad-argument, with what the snapshot says as value and what the engine has as limit
  */
@@ -128,7 +128,7 @@ const CLAIM_BYTES = 64 << 20;
 
 /**
  * Whether files can hold what a header promises, before memory is made for it.
- * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {import('../core/wasm-loader.js').Wasm} wasm
  * @param {Header} header that fits the model
  * @param {number | undefined} total bytes of the files; of a stream they are not known, and memory is limited by ctx and
  *   maxMemoryBytes alone
@@ -156,9 +156,9 @@ export class ContextSink {
   #slots = new Map();
 
   /**
-   * @param {import('../wasm-loader.js').Wasm} wasm
+   * @param {import('../core/wasm-loader.js').Wasm} wasm
    * @param {number} model pointer
-   * @param {import('../config.js').ModelConfig} config
+   * @param {import('../model/config.js').ModelConfig} config
    * @param {Header} header of the last snapshot
    */
   constructor(wasm, model, config, header) {
@@ -179,7 +179,7 @@ export class ContextSink {
     return this.#chain[this.#chain.length - 1];
   }
 
-  /** @param {number} model @param {import('../config.js').ModelConfig} config @param {number} slot */
+  /** @param {number} model @param {import('../model/config.js').ModelConfig} config @param {number} slot */
   #addPart(model, config, slot) {
     const { wasm, header } = this;
     const parts = header.layout.map((layer, l) => layer[partInSlot(header, l, slot)]);

@@ -1,6 +1,6 @@
 /** Snapshots from bytes: records out of a stream, each verified before it is given on; what belongs where; what is missing. */
+import { hex, sha256 } from '../bytes/sha256.js';
 import { badArgument, ChunkError, HalfspaceError } from '../errors.js';
-import { hex, sha256 } from '../sha256.js';
 import {
   CHECKED_BYTES,
   checkStart,

@@ -1,6 +1,6 @@
 /** Where records lie inside the core while they are written, checked and read. */
+import { KV_TYPES } from '../core/kv-types.js';
 import { HalfspaceError } from '../errors.js';
-import { KV_TYPES } from '../kv-types.js';
 import { HEAD_BYTES } from './format.js';
 
 /** A head, and its checksum behind. */
@@ -8,7 +8,7 @@ const SMALL_BYTES = 64;
 
 /**
  * Bytes of a chunk record's payload.
- * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {import('../core/wasm-loader.js').Wasm} wasm
  * @param {Pick<import('./format.js').Header, 'kind' | 'shape' | 'kv'>} header
  * @param {{sealed: boolean, keys: number}} span
  */
@@ -20,7 +20,7 @@ export class Staging {
   #payload = 0;
   #room = 0;
 
-  /** @param {import('../wasm-loader.js').Wasm} wasm */
+  /** @param {import('../core/wasm-loader.js').Wasm} wasm */
   constructor(wasm) {
     this.wasm = wasm;
     this.#small = wasm.alloc(SMALL_BYTES, 'snapshot');

@@ -1,7 +1,7 @@
 /** Snapshots as streams of bytes: one record after the other, made when it is asked for. */
+import { sha256 } from '../bytes/sha256.js';
+import { throwIfAborted } from '../bytes/sources.js';
 import { badArgument, HalfspaceError } from '../errors.js';
-import { sha256 } from '../sha256.js';
-import { throwIfAborted } from '../sources.js';
 import {
   CHECKED_BYTES,
   concat,
@@ -22,7 +22,7 @@ import { Staging } from './staging.js';
  * @typedef {import('./reader.js').SnapshotInfo} SnapshotInfo
  *
  * @typedef {object} Subject what a snapshot is taken of
- * @property {import('../wasm-loader.js').Wasm} wasm
+ * @property {import('../core/wasm-loader.js').Wasm} wasm
  * @property {Omit<import('./format.js').Header, 'base'>} header
  * @property {number[]} [tokens] of a context
  * @property {(place: import('./format.js').Place) => number} kv pointer to the cache of a place's layer, KV head and part

@@ -8,8 +8,8 @@ import * as nodeFs from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 
+import { openSource } from '../bytes/sources.js';
 import { HalfspaceError } from '../errors.js';
-import { openSource } from '../sources.js';
 import { createClock, isName, notFound, oneAtATime, Store } from './store.js';
 import { createWholeFile, syncFolder } from './whole-file.js';
 

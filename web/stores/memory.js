@@ -1,5 +1,5 @@
 /** A store in memory: for edge workers, tests, and pages that keep nothing. */
-import { fromStream } from '../sources.js';
+import { fromStream } from '../bytes/sources.js';
 import { createClock, notFound, oneAtATime, Store } from './store.js';
 
 const DEFAULT_MAX_BYTES = 64 << 20;

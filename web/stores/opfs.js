@@ -3,8 +3,8 @@
  * written (opfs-manifest.js). Web locks keep tabs apart: one for the pointers, and one for each data file, held while it is written and while
  * it is read. A data file that nothing points to is removed once nobody holds its lock; the browser lets go of what a killed tab held.
  */
+import { openSource } from '../bytes/sources.js';
 import { HalfspaceError } from '../errors.js';
-import { openSource } from '../sources.js';
 import { openWriter } from './opfs-file.js';
 import { readManifest, SLOTS, writeManifest } from './opfs-manifest.js';
 import { createClock, notFound, Store } from './store.js';

@@ -1,6 +1,6 @@
 /** Bytes on their way into a store and out of it. */
 import { badArgument, HalfspaceError } from '../errors.js';
-import { generatorStream } from '../generator-stream.js';
+import { generatorStream } from '../generation/generator-stream.js';
 
 /**
  * @typedef {Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Iterable<Uint8Array>} Pieces
@@ -79,7 +79,7 @@ export async function* piecesOf(source, signal) {
 
 /**
  * A stream of all bytes of a source, which is opened when the first is asked for, and closed at the end.
- * @param {() => Promise<import('../sources.js').ByteSource>} open
+ * @param {() => Promise<import('../bytes/sources.js').ByteSource>} open
  * @returns {ReadableStream<Uint8Array>}
  */
 export function streamOf(open) {

@@ -1,6 +1,6 @@
 /** A store: named bytes, put whole or not at all, in memory, in files, or in the origin private file system of a page. */
+import { throwIfAborted } from '../bytes/sources.js';
 import { badArgument, HalfspaceError } from '../errors.js';
-import { throwIfAborted } from '../sources.js';
 import { piecesOf, streamOf } from './pieces.js';
 import { assertSha256, checkSha256, createSha256 } from './sha256.js';
 
@@ -23,7 +23,7 @@ const NAME = new RegExp(`^(?!(?:con|prn|aux|nul|com\\d|lpt\\d)(?:\\.|$))[a-z0-9]
  * @property {<T>(run: () => Promise<T>) => Promise<T>} exclusive one at a time, with entries as they are then
  * @property {() => Promise<Map<string, Entry>>} entries
  * @property {(name: string) => Promise<Draft>} create
- * @property {(name: string) => Promise<import('../sources.js').ByteSource>} open also notes the use
+ * @property {(name: string) => Promise<import('../bytes/sources.js').ByteSource>} open also notes the use
  * @property {(name: string) => Promise<boolean>} remove false: there is none. Within exclusive(), as commit() of a draft
  * @property {() => Promise<boolean>} persist
  *
@@ -100,7 +100,7 @@ export class Store {
   /**
    * The content of a name as it is now: a later put or delete does not change it. To be closed.
    * @param {string} name of the entry
-   * @returns {Promise<import('../sources.js').ByteSource>}
+   * @returns {Promise<import('../bytes/sources.js').ByteSource>}
    * @throws {HalfspaceError} 'not-found'; 'io'; 'bad-argument': the name
    */
   async open(name) {

@@ -2,9 +2,9 @@
  * Models kept in a store, in parts: a download that breaks goes on with the part it was at, and nothing is ever stored twice. A record tells of
  * which version of the file the parts are; parts of different versions have different names.
  */
+import { fromStream, openSource, throwIfAborted } from '../bytes/sources.js';
 import { checkInteger } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
-import { fromStream, openSource, throwIfAborted } from '../sources.js';
 import { assertSha256, checkSha256, createSha256, sha256OfText } from './sha256.js';
 import { MAX_ENTRIES, oneAtATime } from './store.js';
 
@@ -38,7 +38,7 @@ const MAX_RESTARTS = 3;
  * left where the server's strong ETag is the same, or where the SHA-256 is known and will tell.
  * @param {string | URL} url of the GGUF file
  * @param {CacheOptions} options the store, and what the file must have
- * @returns {Promise<import('../sources.js').ByteSource>} for Engine.load(); to be closed
+ * @returns {Promise<import('../bytes/sources.js').ByteSource>} for Engine.load(); to be closed
  * @throws {HalfspaceError} 'checksum', 'quota', 'io', 'aborted'; complete parts stay for the next call, but for 'checksum';
  *   'bad-argument': sha256 or partBytes
  */
@@ -84,7 +84,7 @@ class CachedModel {
 
   /**
    * Fetches the parts that are missing.
-   * @param {import('../sources.js').ByteSource} remote
+   * @param {import('../bytes/sources.js').ByteSource} remote
    * @param {Version} version
    * @param {{resumed: boolean}} parts
    */
@@ -115,7 +115,7 @@ class CachedModel {
 
   /**
    * The version that is fetched: the one whose parts are in the store, if the server still has it, or one without parts.
-   * @param {import('../sources.js').ByteSource} remote
+   * @param {import('../bytes/sources.js').ByteSource} remote
    * @returns {Promise<Version>}
    */
   async #version({ size, etag }) {
@@ -168,7 +168,7 @@ class CachedModel {
    * @param {Version} version
    */
   async #openAll(version) {
-    /** @type {import('../sources.js').ByteSource[]} */
+    /** @type {import('../bytes/sources.js').ByteSource[]} */
     const sources = [];
     const close = async () => {
       for (const source of sources) await source.close();
@@ -193,11 +193,11 @@ class CachedModel {
 /**
  * @param {string} url
  * @param {Version} version
- * @param {import('../sources.js').ByteSource[]} sources
+ * @param {import('../bytes/sources.js').ByteSource[]} sources
  * @param {() => Promise<void>} close
  */
 function joined(url, { size, partBytes }, sources, close) {
-  /** @type {import('../sources.js').ByteSource['stream']} */
+  /** @type {import('../bytes/sources.js').ByteSource['stream']} */
   async function* stream(offset, length, options) {
     for (let at = offset; at < offset + length;) {
       const start = at % partBytes;
@@ -253,7 +253,7 @@ async function* counted(pieces, count) {
 }
 
 /**
- * @param {import('../sources.js').ByteSource} source closed at the end
+ * @param {import('../bytes/sources.js').ByteSource} source closed at the end
  * @param {(piece: Uint8Array) => void} onPiece
  * @param {AbortSignal | undefined} signal
  */

@@ -77,7 +77,7 @@ async function sourceOf(options) {
  * Step by step in turn, so that the caches displace each other from the processor's, as a model's layers do.
  * @param {Source} source
  * @param {number} n
- * @param {import('../../wasm-loader.js').LoadOptions} wasm
+ * @param {import('../../core/wasm-loader.js').LoadOptions} wasm
  * @param {DensePeer[]} peers
  * @returns {Promise<Record<string, Figure>>}
  */

@@ -63,7 +63,7 @@ async function realSources(options) {
 /**
  * @param {Source[]} heads figures are means over them
  * @param {number[]} sizes
- * @param {import('../../wasm-loader.js').LoadOptions} wasm
+ * @param {import('../../core/wasm-loader.js').LoadOptions} wasm
  */
 async function measureSizes(heads, sizes, wasm) {
   const bar = progress('measuring', 'caches');
@@ -83,7 +83,7 @@ async function measureSizes(heads, sizes, wasm) {
 /**
  * @param {Source} source
  * @param {number} n
- * @param {import('../../wasm-loader.js').LoadOptions} wasm
+ * @param {import('../../core/wasm-loader.js').LoadOptions} wasm
  * @returns {Promise<Row>}
  */
 async function measureHead(source, n, wasm) {

@@ -1,7 +1,7 @@
 /** A model's context that is timed: prefilled, and decoding rounds of tokens after which it is as before. In any runtime. */
-import { Context } from '../../context.js';
-import { compareDistributions } from '../../distributions.js';
-import { createSampler } from '../../sampler.js';
+import { Context } from '../../generation/context.js';
+import { compareDistributions } from '../../generation/distributions.js';
+import { createSampler } from '../../generation/sampler.js';
 import { CoreProfile, totalOf } from './phases.js';
 
 /**

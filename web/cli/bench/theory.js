@@ -18,7 +18,7 @@ const LEAST_SIZE = 64;
 const MOST_SIZE = 2 ** 20;
 
 /**
- * @typedef {import('../../wasm-loader.js').LoadOptions} LoadOptions
+ * @typedef {import('../../core/wasm-loader.js').LoadOptions} LoadOptions
  * @typedef {{power: number, fitted: number}} Theory power of n, 0 for a logarithm; fitted: x of the n^x that fits it over
  *   the sizes measured
  * @typedef {{exponent: number, rms: number, rmsOfTheory: number}} Growth n^exponent fits with relative errors of rms,
