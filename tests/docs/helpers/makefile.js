@@ -12,6 +12,18 @@ import { ROOT } from './reference.js';
  * @typedef {{targets: Map<string, Target>, variables: Map<string, string>}} Makefile
  */
 
+const SHELL_DOLLAR = '\u0000';
+
+/** $(if ...), $(or ...) and the like, whose values take make itself, are words here. @param {string} text @returns {string} */
+function withoutFunctions(text) {
+  const start = text.search(/\$\(\w+ /);
+  if (start < 0) return text;
+  let [end, depth] = [start + 1, 0];
+  do depth += { '(': 1, ')': -1 }[text[end++]] ?? 0;
+  while (depth > 0 && end < text.length);
+  return `${text.slice(0, start)}VALUE${withoutFunctions(text.slice(end))}`;
+}
+
 /** @returns {Promise<Makefile>} */
 export async function readMakefile() {
   // It prints what it has read, and ends with 1 as something is to be made.
@@ -29,9 +41,9 @@ export async function readMakefile() {
     else if (line.startsWith('\t')) target?.recipe.push(line.slice(1));
   }
   const valued = (/** @type {string} */ text) => {
-    let result = text;
-    for (let depth = 0; depth < 5; depth++) result = result.replaceAll(/\$\((\w+)\)/g, (all, name) => makefile.variables.get(name) ?? all);
-    return result.replaceAll('$$', '$').replace(/^@/, '');
+    let result = text.replaceAll('$$', SHELL_DOLLAR);
+    for (let depth = 0; depth < 5; depth++) result = result.replaceAll(/\$\((\w+)\)/g, (_, name) => makefile.variables.get(name) ?? '');
+    return withoutFunctions(result).replaceAll(SHELL_DOLLAR, '$').replace(/^@/, '');
   };
   for (const one of makefile.targets.values()) one.recipe = one.recipe.map(valued);
   return makefile;
