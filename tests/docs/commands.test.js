@@ -14,7 +14,7 @@ import { program } from '../../web/cli.js';
 import { randomModel } from '../node/helpers/random-model.js';
 import { chatModel } from '../node/helpers/serving.js';
 import { commandsOf, optionsOf } from './helpers/commands.js';
-import { closure, readMakefile } from './helpers/makefile.js';
+import { closure, OUTSIDE, readMakefile } from './helpers/makefile.js';
 import { parseMarkdown, readMarkdown } from './helpers/markdown.js';
 import { ROOT } from './helpers/reference.js';
 import { BY_HAND, HALFSPACE, INSTEAD, SCRIPTS, SHELL, TESTED } from './helpers/runs.js';
@@ -278,7 +278,8 @@ test('the tables say what is so', async () => {
     assert.ok((await readFile(join(ROOT, by), 'utf8')).includes(names), `${name}: ${by} does not have ${names}`);
   for (const script of [...Object.keys(SCRIPTS), ...Object.keys(INSTEAD).filter((name) => name.endsWith('.js'))])
     await access(join(ROOT, script));
-  for (const name of Object.keys(BY_HAND).filter((one) => makefile.targets.has(one))) await run('make', ['-n', name], { cwd: ROOT });
+  for (const name of Object.keys(BY_HAND).filter((one) => makefile.targets.has(one)))
+    await run('make', ['-n', name], { cwd: ROOT, env: OUTSIDE });
 });
 
 test('what is wrong is found', async () => {

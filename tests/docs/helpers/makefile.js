@@ -12,6 +12,8 @@ import { ROOT } from './reference.js';
  * @typedef {{targets: Map<string, Target>, variables: Map<string, string>}} Makefile
  */
 
+/** As where no other make has started this. */
+export const OUTSIDE = { ...process.env, MAKEFLAGS: '', MAKELEVEL: '' };
 const SHELL_DOLLAR = '\u0000';
 
 /** $(if ...), $(or ...) and the like, whose values take make itself, are words here. @param {string} text @returns {string} */
@@ -27,7 +29,9 @@ function withoutFunctions(text) {
 /** @returns {Promise<Makefile>} */
 export async function readMakefile() {
   // It prints what it has read, and ends with 1 as something is to be made.
-  const { stdout } = await promisify(execFile)('make', ['-pRrnq', 'help'], { cwd: ROOT, maxBuffer: 1 << 26 }).catch((error) => error);
+  const { stdout } = await promisify(execFile)('make', ['-pRrnq', 'help'], { cwd: ROOT, env: OUTSIDE, maxBuffer: 1 << 26 }).catch(
+    (error) => error,
+  );
   /** @type {Makefile} */
   const makefile = { targets: new Map(), variables: new Map() };
   /** @type {Target | undefined} */
