@@ -1,8 +1,12 @@
 /** All sections, in the order of the summary. */
+import { run as bound } from './bound.js';
 import { run as lemma } from './lemma.js';
 
 /**
  * @type {{name: string, title: string, run: (section: import('../section.js').Section,
  *   setting: import('../section.js').Setting) => Promise<void>}[]}
  */
-export const SECTIONS = [{ name: 'lemma', title: 'The sparsity lemma', run: lemma }];
+export const SECTIONS = [
+  { name: 'lemma', title: 'The sparsity lemma', run: lemma },
+  { name: 'bound', title: 'The softmax bound against the true error', run: bound },
+];
