@@ -1,4 +1,5 @@
 /** Keys, values and queries of a few layers of the model at work on the text, taken once for all sections of a run. */
+import { continued } from '../../web/cli/bench/keys.js';
 import { capture } from '../../web/cli/capture.js';
 import { modelConfig } from '../../web/config.js';
 import { readGguf } from '../../web/gguf.js';
@@ -34,7 +35,7 @@ export function captured(setting, amount = setting.quick ? QUICK : FULL) {
 }
 
 /** @param {import('./section.js').Setting} setting @param {Amount} amount @returns {Promise<Captured>} */
-async function take({ model, file, variant = 'auto' }, { tokens, layers, steps }) {
+async function take({ model, file, variant }, { tokens, layers, steps }) {
   const { nLayers, nKvHeads } = await configOf(model);
   const spread = Array.from({ length: layers }, (_, i) => Math.round((i * (nLayers - 1)) / Math.max(1, layers - 1)));
   const found = await capture({ model, file, variant, ctx: tokens }, { layers: [...new Set(spread)], steps });
@@ -54,3 +55,6 @@ async function configOf(model) {
 /** What readers are told. @param {Captured} from */
 export const captureText = ({ model, tokens, layers }) =>
   `${model}, layers ${layers.map(([{ layer }]) => layer).join(', ')}, ${tokens} tokens of the text and the queries of ${layers[0][0].queries.length} that follow`;
+
+/** The first KV head of each layer, of any length. @param {Captured} from @returns {import('../../web/cli/bench/keys.js').Source[]} */
+export const firstHeads = ({ layers }) => layers.map(([head]) => continued(`layer ${head.layer}`, [head]));

@@ -1,5 +1,6 @@
 /** All sections, in the order of the summary. */
 import { run as bound } from './bound.js';
+import { run as cost } from './cost.js';
 import { run as lemma } from './lemma.js';
 
 /**
@@ -9,4 +10,5 @@ import { run as lemma } from './lemma.js';
 export const SECTIONS = [
   { name: 'lemma', title: 'The sparsity lemma', run: lemma },
   { name: 'bound', title: 'The softmax bound against the true error', run: bound },
+  { name: 'cost', title: 'What the index costs', run: cost },
 ];
