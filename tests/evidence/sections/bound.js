@@ -45,7 +45,15 @@ export async function run(section, setting) {
 /** @param {Source[]} heads @param {number} n @param {import('../../../web/wasm-loader.js').LoadOptions} wasm */
 async function measureAll(heads, n, wasm) {
   const looks = [];
-  for (const head of heads) looks.push(...(await measure(head, n, [...RS, Math.ceil(n ** POWER)].toSorted((a, b) => a - b), wasm)));
+  for (const head of heads)
+    looks.push(
+      ...(await measure(
+        head,
+        n,
+        [...RS, Math.ceil(n ** POWER)].toSorted((a, b) => a - b),
+        wasm,
+      )),
+    );
   return looks;
 }
 

@@ -22,15 +22,19 @@ const SCALE_BYTES = 2;
  *   key; pauseMs: append of BATCH keys that fill a chunk
  */
 
-/** @param {import('../section.js').Section} section @param {import('../section.js').Setting} setting */
-export async function run(section, setting) {
+/**
+ * @param {import('../section.js').Section} section
+ * @param {import('../section.js').Setting} setting
+ * @param {number[]} [sizes] numbers of keys, ascending
+ */
+export async function run(section, setting, sizes = SIZES[setting.quick ? 'quick' : 'full']) {
   const from = await captured(setting);
   const heads = firstHeads(from);
   const wasm = { variant: setting.variant };
-  await measure(heads[0], SIZES.quick[0], wasm); // the first calls run code that is not optimised yet
+  await measure(heads[0], sizes[0], wasm); // the first calls run code that is not optimised yet
   /** @type {Row[]} */
   const rows = [];
-  for (const n of SIZES[setting.quick ? 'quick' : 'full']) {
+  for (const n of sizes) {
     setting.log(`${n} keys`);
     const each = [];
     for (const head of heads) each.push(await measure(head, n, wasm));

@@ -22,12 +22,15 @@ const RELU_TOLERANCE = 1e-3;
  * @typedef {import('../../../web/cli/bench/keys.js').Source} Source
  */
 
-/** @param {import('../section.js').Section} section @param {import('../section.js').Setting} setting */
-export async function run(section, setting) {
+/**
+ * @param {import('../section.js').Section} section
+ * @param {import('../section.js').Setting} setting
+ * @param {number[]} [sizes] numbers of keys, ascending
+ */
+export async function run(section, setting, sizes = SIZES[setting.quick ? 'quick' : 'full']) {
   const from = await captured(setting);
   const heads = firstHeads(from);
   const wasm = { variant: setting.variant };
-  const sizes = SIZES[setting.quick ? 'quick' : 'full'];
   await measure(heads[0], sizes[0], wasm); // the first calls run code that is not optimised yet
   /** @type {Row[][]} */
   const each = heads.map(() => []);
@@ -67,7 +70,9 @@ export async function measure({ headDim, queries, rows }, n, wasm) {
     };
     const times = await timeInTurn(Object.fromEntries(Object.entries(ways).map(([name, way]) => [name, way.run])), queries.length);
     const reference = queries.map((_, step) => ways.dense.look(step).output);
-    const bruteRelu = logits.map((step, i) => step.flatMap((each, g) => Array.from(reluOf(each, stored.values, headDim, thresholds[i][g]))));
+    const bruteRelu = logits.map((step, i) =>
+      step.flatMap((each, g) => Array.from(reluOf(each, stored.values, headDim, thresholds[i][g]))),
+    );
     const figures = Object.entries(ways).map(([name, { look }]) => {
       const against = name === 'relu' ? bruteRelu : reference;
       return [name, { ms: times[name].median, error: mean(queries.map((_, step) => relativeError(look(step).output, against[step], headDim))) }]; // prettier-ignore

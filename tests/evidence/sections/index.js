@@ -2,6 +2,7 @@
 import { run as bound } from './bound.js';
 import { run as cost } from './cost.js';
 import { run as crossover } from './crossover.js';
+import { run as growth } from './growth.js';
 import { run as lemma } from './lemma.js';
 
 /**
@@ -13,4 +14,5 @@ export const SECTIONS = [
   { name: 'bound', title: 'The softmax bound against the true error', run: bound },
   { name: 'cost', title: 'What the index costs', run: cost },
   { name: 'crossover', title: 'Where attention by the index beats dense', run: crossover },
+  { name: 'growth', title: 'Growth with n and d', run: growth },
 ];

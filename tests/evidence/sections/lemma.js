@@ -199,7 +199,8 @@ function describeReal(section, layers) {
   const over = all.filter((row) => row.passed > 2 * n ** POWER).length;
   const empty = mean(all.map((row) => Number(row.passed === 0)));
   const plain = all.map((row) => row.plainPassed);
-  if (over > 0) section.says(`On ${n} real keys ${over} of ${all.length} queries have more than 2 n^0.8 keys at the paper's b: they are not normal.`);
+  if (over > 0)
+    section.says(`On ${n} real keys ${over} of ${all.length} queries have more than 2 n^0.8 keys at the paper's b: they are not normal.`);
   if (empty > 0)
     section.says(
       `On ${n} real keys ${percent(empty, 0)} % of the queries have no key at all at the paper's b with measured deviations, and the keys that pass hold ${percent(mean(all.map((row) => row.mass)), 1)} % of the softmax mass on average: ReLU attention with this b would be mostly empty.`,

@@ -118,7 +118,7 @@ export async function measureHead(source, n, wasm, always) {
 }
 
 /** @param {Row[]} rows of one n @returns {Row} */
-function meanRow(rows) {
+export function meanRow(rows) {
   const over = (/** @type {(row: Row) => number} */ pick, digits = 4) => significant(mean(rows.map(pick)), digits);
   const ways = Object.keys(rows[0].ways).map((name) => {
     const fields = /** @type {(keyof Figure)[]} */ (Object.keys(rows[0].ways[name]));

@@ -89,7 +89,7 @@ const productsOf = ({ screened, refined, exact }) => screened + refined + exact;
 export const powerOf = (d) => 1 - 1 / Math.floor(d / 2);
 
 /** @param {number} d @returns {(n: number) => number} */
-const boundOf = (d) => (powerOf(d) === 0 ? Math.log2 : (n) => n ** powerOf(d));
+export const boundOf = (d) => (powerOf(d) === 0 ? Math.log2 : (n) => n ** powerOf(d));
 
 /** @param {number} d @param {number[]} sizes @returns {Theory} */
 function theoryOf(d, sizes) {
