@@ -203,11 +203,11 @@ function describeReal(section, layers) {
     section.says(`On ${n} real keys ${over} of ${all.length} queries have more than 2 n^0.8 keys at the paper's b: they are not normal.`);
   if (empty > 0)
     section.says(
-      `On ${n} real keys ${percent(empty, 0)} % of the queries have no key at all at the paper's b with measured deviations, and the keys that pass hold ${percent(mean(all.map((row) => row.mass)), 1)} % of the softmax mass on average: ReLU attention with this b would be mostly empty.`,
+      `On ${n} real keys ${percent(empty, 0)} % of the queries have no key at all at the paper's b with measured deviations, and the keys that pass hold ${percent(mean(all.map((row) => row.mass)), 1)} % of the softmax mass on average: ReLU attention with this b is zero where none passes.`,
     );
   const own = all.map((row) => row.own / row.plain);
   if (Math.max(...plain) > 2 * n ** POWER || Math.min(...plain) < n ** POWER / 10)
     section.says(
-      `No threshold that is known before the query picks n^0.8 of ${n} real keys: at σ_q σ_k √(0.4 ln n) between ${Math.min(...plain)} and ${Math.max(...plain)} pass instead of ${Math.round(n ** POWER)}, as the b that each query needs lies at ${significant(Math.min(...own), 2)} to ${significant(Math.max(...own), 2)} times that.`,
+      `Deviations do not tell which threshold picks n^0.8 of ${n} real keys: at σ_q σ_k √(0.4 ln n) between ${Math.min(...plain)} and ${Math.max(...plain)} pass instead of ${Math.round(n ** POWER)}, as the b that each query needs lies at ${significant(Math.min(...own), 2)} to ${significant(Math.max(...own), 2)} times that.`,
     );
 }
