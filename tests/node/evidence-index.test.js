@@ -8,6 +8,8 @@ import { test } from 'node:test';
 
 import { KvCache } from '../../web/attention.js';
 import { gaussian } from '../../web/cli/bench/keys.js';
+import { measureHead } from '../../web/cli/bench/scaling.js';
+import { FORCED } from '../../web/cli/bench/ways.js';
 import { bisectThreshold, countFrom, distance, logitsOf, rms, split } from '../evidence/plain.js';
 import { Section } from '../evidence/section.js';
 import * as bound from '../evidence/sections/bound.js';
@@ -92,6 +94,13 @@ test('ways are what they are called', async () => {
   assert.ok(ways.relu.error < 1e-4, `${ways.relu.error}`);
   assert.ok(ways['certified eps=0.1'].error > 0 && ways['certified eps=0.1'].error < 2, 'bound of 0.1 of the longest value');
   assert.ok(ways['exact r=n^0.8'].error > ways['fast r=n^0.8'].error, 'a far field makes the error smaller');
+  const work = Object.fromEntries(
+    Object.entries((await measureHead(SOURCE, 600, WASM, FORCED)).ways).map(([name, way]) => [name, way.work]),
+  );
+  assert.equal(work.dense, 1);
+  // Beside 16 + 72 unsealed keys there are 32 leaves, of which keys are screened, and some then evaluated.
+  assert.ok(work.fast > (88 + 32) / 600 && work.fast < 2, `${work.fast}`);
+  assert.ok(work.report > 64 / 600 && work.report < 3, `${work.report}`);
 });
 
 test('keys of few dimensions keep their logits', () => {
