@@ -74,6 +74,9 @@ test('errors of top-r are those of brute force, and a bound below one is found',
 });
 
 test('an index pays for itself when it saves more than its own indexing', () => {
+  // Of three chunks the second one was interrupted.
+  const chunk = [1, 1, 1, 1, 1, 1, 1, 9];
+  assert.equal(cost.usPerKey([...chunk, ...chunk.map((ms) => 100 * ms), ...chunk]), (1000 * 2) / 128);
   assert.equal(cost.tokensToPay({ n: 1000, extraUs: 2, savedUs: 102 }), 20);
   assert.equal(cost.tokensToPay({ n: 1000, extraUs: 2, savedUs: 2 }), Infinity);
   assert.equal(cost.tokensToPay({ n: 1000, extraUs: 2, savedUs: -5 }), Infinity);

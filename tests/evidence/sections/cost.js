@@ -10,8 +10,8 @@ import { captured, captureText, firstHeads } from '../captured.js';
 const SIZES = { quick: [1024, 4096, 16_384], full: [1024, 4096, 16_384, 65_536] };
 /** Keys appended at once: fewer than a cache keeps unsealed (HS_KV_TAIL of src/kv/kv.h), so that one that is then emptied never seals. */
 const BATCH = 128;
-/** Of the appends, those that fill a chunk of 1024 keys, which is sorted as a whole. */
-const FILLING = 1 / 8;
+/** Appends until a chunk of 1024 keys is full, which is then sorted as a whole. */
+const PERIOD = 8;
 /** Per value of an int8 row: its scale (bf16). */
 const SCALE_BYTES = 2;
 
@@ -59,7 +59,7 @@ export async function run(section, setting, sizes = SIZES[setting.quick ? 'quick
 async function measure({ headDim, queries, rows }, n, wasm) {
   const [sealed, plain] = [await KvCache.create({ headDim, wasm }), await KvCache.create({ headDim, wasm })];
   try {
-    const ms = { plain: 0, sealed: /** @type {number[]} */ ([]) };
+    const ms = { plain: /** @type {number[]} */ ([]), sealed: /** @type {number[]} */ ([]) };
     for (const { keys, values } of rows(n)) {
       for (let at = 0; at < keys.length; at += BATCH * headDim) {
         const batch = { keys: keys.subarray(at, at + BATCH * headDim), values: values.subarray(at, at + BATCH * headDim) };
@@ -68,15 +68,15 @@ async function measure({ headDim, queries, rows }, n, wasm) {
         const between = performance.now();
         sealed.append(batch);
         ms.sealed.push(performance.now() - between);
-        ms.plain += between - began;
+        ms.plain.push(between - began);
         plain.truncate(0);
       }
     }
-    const slowest = ms.sealed.toSorted((a, b) => b - a).slice(0, Math.ceil(FILLING * ms.sealed.length));
+    const slowest = ms.sealed.toSorted((a, b) => b - a).slice(0, Math.ceil(ms.sealed.length / PERIOD));
     return {
       n,
-      plainUs: (1000 * ms.plain) / n,
-      sealedUs: (1000 * mean(ms.sealed) * ms.sealed.length) / n,
+      plainUs: usPerKey(ms.plain),
+      sealedUs: usPerKey(ms.sealed),
       pauseMs: median(slowest),
       bytes: sealed.memoryBytes / n,
       ways: await measureSteps(sealed, queries),
@@ -85,6 +85,12 @@ async function measure({ headDim, queries, rows }, n, wasm) {
     sealed.free();
     plain.free();
   }
+}
+
+/** By the median of the times from one full chunk to the next. @param {number[]} ms of appends */
+export function usPerKey(ms) {
+  const periods = Array.from({ length: Math.ceil(ms.length / PERIOD) }, (_, i) => ms.slice(i * PERIOD, (i + 1) * PERIOD));
+  return median(periods.map((each) => (1000 * mean(each)) / BATCH));
 }
 
 /** @param {KvCache} cache @param {Float32Array[]} queries */
