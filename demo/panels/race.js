@@ -5,7 +5,7 @@ import { questionTokens } from 'halfspace';
 import { labelled, perFrame, setText } from '../view/dom.js';
 import { downloadJson, report } from '../view/download.js';
 import { mean, percent, short } from '../view/format.js';
-import { racedAttention, racedName } from '../view/raced.js';
+import { racedAttention, racedName } from '../raced.js';
 
 /** @typedef {import('../../web/generation/compare.js').Compared} Compared */
 

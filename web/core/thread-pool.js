@@ -58,7 +58,7 @@ function openWorker() {
 
 /** The workers of one instance of the core. @internal */
 export class ThreadPool {
-  /** @type {import('../remote/wire.js').WorkerHandle[]} */
+  /** @type {import('./runtime.js').WorkerHandle[]} */
   #workers = [];
   #exports;
   #live = 1;

@@ -7,7 +7,7 @@ const ROPE_SCALINGS = ['none', 'linear', 'ntk', 'yarn'];
 const WORDS = 28;
 const MOST = 2 ** 31 - 1;
 /** Ranges of the integers, as in src/model/config.c and src/base/hs.h: beyond them they would not be the same in 32 bits. */
-export const LIMITS = /** @type {const} */ ({
+const LIMITS = /** @type {const} */ ({
   block_count: [1, 256],
   embedding_length: [32, 1 << 16],
   'attention.head_count': [1, 256],

@@ -26,7 +26,7 @@ const VERSIONS = [2, 3];
 const DEFAULT_ALIGNMENT = 32;
 
 /** Types that can be loaded: weights and bytes per block. */
-export const TENSOR_TYPES = new Map([
+const TENSOR_TYPES = new Map([
   [0, { name: 'F32', weights: 1, bytes: 4 }],
   [1, { name: 'F16', weights: 1, bytes: 2 }],
   [2, { name: 'Q4_0', weights: 32, bytes: 18 }],
@@ -134,10 +134,10 @@ function checkTensor(source, { name, shape, type: typeNumber, offset: relative }
       limit: [...TENSOR_TYPES.values()].map((t) => t.name).join(', '),
     });
   }
-  const shown = shape.join('x');
+  const size = shape.join('x');
   const [cols = 0, rows = 1, ...rest] = shape;
-  if (rest.some((n) => n !== 1)) throw bad(`tensor ${name} has more than two dimensions: ${shown}`, name, shown, 2);
-  if (cols === 0 || rows === 0) throw bad(`tensor ${name} has the shape ${shown}: nothing is in it`, name, shown, 1);
+  if (rest.some((n) => n !== 1)) throw bad(`tensor ${name} has more than two dimensions: ${size}`, name, size, 2);
+  if (cols === 0 || rows === 0) throw bad(`tensor ${name} has the shape ${size}: nothing is in it`, name, size, 1);
   if (cols % type.weights !== 0) throw bad(`tensor ${name}: ${cols} columns are not whole ${type.name} blocks`, name, cols, type.weights);
   const offset = dataOffset + relative;
   // Where the sum is no longer exact it is beyond any file.

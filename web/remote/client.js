@@ -1,7 +1,7 @@
 /** The calling side of a worker (wire.js): values, generators, callbacks, abort signals and errors as if it were here. */
 import { checkInteger } from '../checks.js';
-import { inNode } from '../core/runtime.js';
 import { HalfspaceError } from '../errors.js';
+import { inNode } from '../core/runtime.js';
 import { MAX_CALLS, outgoing, pack, unpack, unpackError } from './wire.js';
 
 /**
@@ -27,7 +27,7 @@ export class Remote {
   state;
 
   /**
-   * @param {import('./wire.js').WorkerHandle} worker
+   * @param {import('../core/runtime.js').WorkerHandle} worker
    * @param {(id: number, data: any) => unknown} take makes what stands here for an object that stays in the worker
    */
   constructor(worker, take) {

@@ -72,7 +72,7 @@ class Opened {
 
   async #next() {
     const { value } = await this.records.next();
-    await this.reader.accept(/** @type {import('./reader.js').Record} */ (value));
+    await this.reader.accept(/** @type {import('./reader.js').SnapshotRecord} */ (value));
   }
 
   /** The rest. @param {import('./reader.js').Sink} sink @param {SnapshotInfo} [previous] */

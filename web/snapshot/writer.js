@@ -1,7 +1,7 @@
 /** Snapshots as streams of bytes: one record after the other, made when it is asked for. */
+import { aborted, throwIfAborted } from '../abort.js';
 import { sha256 } from '../bytes/sha256.js';
-import { throwIfAborted } from '../bytes/sources.js';
-import { badArgument, HalfspaceError } from '../errors.js';
+import { badArgument } from '../errors.js';
 import {
   CHECKED_BYTES,
   concat,
@@ -16,6 +16,7 @@ import {
   TYPES,
   writeHead,
 } from './format.js';
+import { bytesOf } from './kv.js';
 import { Staging } from './staging.js';
 
 /**
@@ -74,9 +75,8 @@ class Records {
       if (record) yield record;
     }
     const hash = await sha256(concat(this.#hashed));
-    const info = { hash, header: this.header, bytes: 0, records: this.#index + 1, checksums: this.#checksums };
     yield this.#trailer(hash);
-    return { ...info, bytes: this.#bytes };
+    return { hash, header: this.header, bytes: this.#bytes, records: this.#index, checksums: this.#checksums };
   }
 
   /** @param {number} type @param {Uint8Array} payload */
@@ -90,8 +90,8 @@ class Records {
 
   /** @param {import('./format.js').Place} place @returns {Uint8Array | undefined} undefined where the earlier snapshot has it */
   #chunk(place) {
-    const length = this.#staging.bytesOf(this.header, place);
     const { wasm } = this.subject;
+    const length = bytesOf(wasm, this.header, place);
     const { sealed, first, keys } = place;
     const payload = this.#staging.reserve(length);
     wasm.check(wasm.exports.hs_record_write(this.subject.kv(place), sealed ? 1 : 0, first, keys, payload), placeText(place));
@@ -159,7 +159,7 @@ export function snapshotStream(subject, { since, signal, onInfo } = {}) {
   const stop = () => {
     if (!open) return;
     finish();
-    controller.error(new HalfspaceError('aborted', 'aborted by the caller', { cause: signal?.reason }));
+    controller.error(aborted(signal));
   };
   return new ReadableStream(
     {

@@ -1,11 +1,11 @@
 /** Snapshots of a model's contexts: what is written of one, and how one is made of what is read. */
 import { badArgument, HalfspaceError } from '../errors.js';
-import { Context } from '../generation/context.js';
-import { INDEX, partInSlot, placesOf, slotsOf, spanKey } from './format.js';
-import { bytesOf } from './staging.js';
+import { INDEX, partInSlot, placesOf, slotsOf, spanKey } from '../snapshot/format.js';
+import { bytesOf, extentOf } from '../snapshot/kv.js';
+import { Context } from './context.js';
 
 /** HS_KV_TAIL of src/kv/kv.h: a continuation has room for so many keys more, which a restored one can use. */
-const TAIL = 176;
+const TAIL = INDEX.leaf + INDEX.chunk + INDEX.recent;
 
 /** Words of hs_config (src/model/config.h) that decide where a key is turned to. */
 const ROPE_WORDS = /** @type {const} */ ([
@@ -23,8 +23,8 @@ const ROPE_WORDS = /** @type {const} */ ([
 ]);
 
 /**
- * @typedef {import('./format.js').Header} Header
- * @typedef {import('./format.js').Place} Place
+ * @typedef {import('../snapshot/format.js').Header} Header
+ * @typedef {import('../snapshot/format.js').Place} Place
  */
 
 /** @param {import('../model/config.js').ModelConfig} config @returns {Record<string, number>} */
@@ -42,12 +42,6 @@ function fingerprintOf({ fingerprint }) {
   return fingerprint;
 }
 
-/** @param {import('../core/wasm-loader.js').Wasm} wasm @param {number} kv */
-export function extentOf(wasm, kv) {
-  const [base, count, sealedFrom, sealed, maxChunk] = new Int32Array(wasm.memory.buffer, wasm.exports.hs_kv_extent(kv) >>> 0, 5);
-  return { base, count, sealedFrom, sealed, maxChunk };
-}
-
 /** Pointers to a cache's parts, the oldest first. @param {import('../core/wasm-loader.js').Wasm} wasm @param {number} kv */
 function partsOf(wasm, kv) {
   const parts = [];
@@ -58,7 +52,7 @@ function partsOf(wasm, kv) {
 /**
  * What a snapshot of a context is taken of. The context is kept until the stream ends.
  * @param {Context} context
- * @returns {import('./writer.js').Subject}
+ * @returns {import('../snapshot/writer.js').Subject}
  */
 export function contextSubject(context) {
   const { wasm, config, shape } = context;
