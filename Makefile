@@ -11,6 +11,7 @@ VECTOR_MATH := $(if $(filter x86_64,$(shell uname -m)),-fveclib=libmvec -lmvec)
 DOCUMENT := demo/documents/alice.txt
 QUESTION := Who does Alice follow down the rabbit-hole?
 CLI := $(NODE) web/cli.js
+TYPEDOC := tests/docs/node_modules/.bin/typedoc
 # Of `make bench`: `make bench BENCHES=decode RUNTIME=bun`
 BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
@@ -18,7 +19,7 @@ VARIANTS := simd relaxed simd.threads relaxed.threads
 # Of `make fuzz`: `make fuzz SECONDS=3600`
 SECONDS := 60
 
-.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench bench-builds checked soak dependencies coverage reproducible audit lint fmt clean help
+.PHONY: all wasm page types package reference run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes test-docs table edge bench figures bench-builds evidence evidence-quick checked soak dependencies coverage reproducible audit lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -85,12 +86,18 @@ screenshot: page tools-npm tools-browser ## write a picture of the page, answeri
 demo-trace: page tools-npm tools-browser ## measure the page in Chromium: first paint, longest tasks of its main thread
 	$(NODE) demo/trace.js
 
+reference: tools-docs ## the reference of JavaScript and C, from comments and headers, as pages in build/reference
+	$(TYPEDOC) --options tests/docs/reference/typedoc.json
+	mkdir -p $(BUILD)/reference
+	doxygen tests/docs/reference/Doxyfile
+	@echo $(BUILD)/reference/js/index.html $(BUILD)/reference/c/index.html
+
 edge: wasm tools-npm tools-runtimes ## the example edge worker in workerd, on http://127.0.0.1:8787
 	$(NODE) demo/edge/build.js
 	$(NODE) demo/edge/fill.js $(BUILD)/edge/store
 	cd $(BUILD)/edge && ../../tests/runtimes/node_modules/@cloudflare/workerd-*/bin/workerd serve config.capnp
 
-test: test-native test-node test-browser test-package test-runtimes ## every test
+test: test-native test-node test-browser test-package test-runtimes test-docs ## every test
 
 test-native: tools-native ## C kernels against their references, with sanitizers, and a short run of the fuzz targets
 	sh tests/native/run.sh
@@ -128,6 +135,10 @@ test-package: package tools-npm tools-package tools-browser ## what `npm pack` p
 test-runtimes: wasm tools-npm tools-runtimes tools-browser ## one suite of the public API in every runtime, and the example edge worker in workerd
 	$(NODE) --test tests/runtimes/*.test.js
 
+# What the tutorials and the README tell to install is the packed package.
+test-docs: package bench-builds tools-npm tools-docs tools-runtimes tools-browser ## the reference is complete; tutorials and commands of the documents do what they say
+	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/docs/*.test.js
+
 table: wasm tools-npm tools-runtimes tools-browser ## write what that suite gives into the README
 	$(NODE) tests/runtimes/table.js
 
@@ -138,6 +149,19 @@ bench: wasm bench-builds tools-npm tools-bench tools-browser ## benches, with pe
 		echo "bench $$name" >&2; \
 		$(CLI) bench $$name $$text $$peers --runtime $(RUNTIME) --out $(BUILD)/bench; \
 	done
+
+# Of `make evidence`: `make evidence SECTIONS=tasks,baselines`; default all of tests/evidence/sections
+SECTIONS =
+EVIDENCE = tests/runtimes/node_modules/node-*/bin/node tests/evidence/run.js --model "$$($(CLI) pull)" --file $(DOCUMENT) $(if $(SECTIONS),--only $(SECTIONS))
+
+evidence: wasm bench-builds tools-npm tools-bench tools-browser ## the paper's claims measured, docs/evidence.md written (hours)
+	$(EVIDENCE) --out $(BUILD)/evidence --summary docs/evidence.md
+
+evidence-quick: wasm bench-builds tools-npm tools-bench tools-browser ## the same with less of everything, in minutes, into build/evidence-quick
+	$(EVIDENCE) --out $(BUILD)/evidence-quick --quick
+
+figures: wasm tools-npm ## draw the figures of docs/, from the real model at work on a book (minutes)
+	$(NODE) tests/evidence/figures.js --model "$$($(CLI) pull)" --file $(DOCUMENT)
 
 # One program after the other runs under coverage: C natively in both forms, JavaScript in every process and worker that Node starts.
 coverage: wasm bench-builds tools-npm tools-coverage ## lines and branches of src and web that tests run; fails below 90 %, and below 100 % of what parses (half an hour)

@@ -9,7 +9,7 @@ import { StepLog } from './step-log.js';
  * @typedef {import('../web/page.js').Engine} Engine
  * @typedef {import('../web/page.js').Prefix} Prefix
  * @typedef {import('../web/errors.js').HalfspaceError} HalfspaceError
- * @typedef {import('../web/attention-params.js').AttentionOptions} AttentionOptions
+ * @typedef {import('../web/attention/params.js').AttentionOptions} AttentionOptions
  *
  * @typedef {object} Settings
  * @property {AttentionOptions} attention how answers attend

@@ -67,7 +67,7 @@ export async function loadAgain(app, watch, document = app.document) {
 /**
  * @param {Wanted} model
  * @param {Watch} watch
- * @returns {Promise<{source: import('../web/sources.js').Source, from: 'file' | 'stored' | 'downloaded' | 'direct'}>}
+ * @returns {Promise<{source: import('../web/bytes/sources.js').Source, from: 'file' | 'stored' | 'downloaded' | 'direct'}>}
  */
 async function openModel({ source, sha256 }, { signal, onProgress, onNote }) {
   if (source instanceof File) return { source, from: 'file' };

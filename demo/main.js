@@ -1,7 +1,8 @@
 /** Puts the page together. */
 import { App } from './app.js';
-import { mountDocuments } from './panels/documents.js';
+import { registerOffline } from './offline.js';
 import { mountConversation } from './panels/conversation.js';
+import { mountDocuments } from './panels/documents.js';
 import { mountFailure } from './panels/failure.js';
 import { mountHeads } from './panels/heads.js';
 import { mountJob } from './panels/job.js';
@@ -12,7 +13,6 @@ import { mountRace } from './panels/race.js';
 import { mountSettings } from './panels/settings.js';
 import { mountSweep } from './panels/sweep.js';
 import { mountTimes } from './panels/times.js';
-import { registerOffline } from './offline.js';
 import { followStage } from './stage.js';
 
 const app = new App();

@@ -1,11 +1,9 @@
 /** What the model reads, as token ids: a document, and turns of a conversation about it. The same in the page and in Node.js. */
-import { commonLength, documentPrompt, questionTokens } from 'halfspace';
-
-export { commonLength };
+import { documentPrompt, questionTokens } from 'halfspace';
 
 /**
- * @typedef {import('../web/document-prompt.js').DocumentPrompt} DocumentPrompt
- * @typedef {import('../web/document-prompt.js').Engine} Engine
+ * @typedef {import('../web/chat/document-prompt.js').DocumentPrompt} DocumentPrompt
+ * @typedef {import('../web/chat/document-prompt.js').Engine} Engine
  */
 
 /** Tokens that are left for questions and answers. */

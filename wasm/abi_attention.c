@@ -249,7 +249,7 @@ int32_t abi_cache_lay_out(cache *c, int32_t base, int32_t sealed, int32_t count)
 
 /* ---- attention/attention.h ---- */
 
-_Static_assert(sizeof(hs_attention_params) == 21 * 4, "web/attention-params.js lays out these words");
+_Static_assert(sizeof(hs_attention_params) == 21 * 4, "web/attention/params.js lays out these words");
 static hs_attention_stats attend_stats;
 
 /* f64 words of hs_attention_stats, since the last reset. */

@@ -1,7 +1,7 @@
 /*
  * hs_parallel_for() over a pool of workers, in builds with atomics; other builds have src/base/parallel.c.
  *
- * Each worker is an instance of this module over the same memory (web/thread-worker.js) that calls hs_thread_run(). A job is
+ * Each worker is an instance of this module over the same memory (web/core/thread-worker.js) that calls hs_thread_run(). A job is
  * published on the board; the owner, i.e. the one instance that the exports of abi.c are called on, and the workers claim its
  * tasks one by one until none is left. Function pointers mean the same in every instance, as all have the same table.
  *

@@ -2,7 +2,7 @@
 import { HalfspaceError, inspectSnapshot } from 'halfspace/edge';
 
 /**
- * @typedef {{fetch: import('../../web/sources.js').Fetch}} Store a binding
+ * @typedef {{fetch: import('../../web/bytes/sources.js').Fetch}} Store a binding
  * @typedef {import('../../web/attention/core.js').LoadOptions} Memory
  */
 

@@ -2,13 +2,13 @@
 import { element } from '../element.js';
 import { questionTokens } from 'halfspace';
 
-import { report } from '../view/download.js';
 import { labelled, perFrame, setText } from '../view/dom.js';
+import { report } from '../view/download.js';
 import { mean, percent, short } from '../view/format.js';
-import { racedAttention, racedName } from '../view/raced.js';
+import { racedAttention, racedName } from '../raced.js';
 import { Trial } from '../view/trial.js';
 
-/** @typedef {import('../../web/compare.js').Compared} Compared */
+/** @typedef {import('../../web/generation/compare.js').Compared} Compared */
 
 /** @param {import('../app.js').App} app */
 export function mountRace(app) {

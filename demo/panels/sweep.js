@@ -1,11 +1,11 @@
 /** Time per token at several lengths of the context: the document's first tokens. */
 import { element } from '../element.js';
 import { Chart } from '../view/chart.js';
-import { Beginnings } from '../view/copies.js';
-import { download, report } from '../view/download.js';
+import { Beginnings } from '../beginnings.js';
 import { labelled, numbersTable, setText } from '../view/dom.js';
+import { download, report } from '../view/download.js';
 import { mean, median, percent, short } from '../view/format.js';
-import { racedAttention, racedName } from '../view/raced.js';
+import { racedAttention, racedName } from '../raced.js';
 import { Trial } from '../view/trial.js';
 
 const LENGTHS = [256, 512, 1024, 2048, 4096, 8192, 16384, 32768];
@@ -109,7 +109,7 @@ export function mountSweep(app) {
   clear();
 }
 
-/** @param {number} context @param {import('../../web/compare.js').Compared[]} compared @returns {Row} */
+/** @param {number} context @param {import('../../web/generation/compare.js').Compared[]} compared @returns {Row} */
 function rowOf(context, compared) {
   const [msDense, ms] = [median(compared.map((row) => row.msDense)), median(compared.map((row) => row.ms))];
   const exactFraction = mean(compared.map(({ stats }) => stats.exactFraction));

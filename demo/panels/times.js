@@ -59,7 +59,7 @@ export function mountTimes(app) {
   draw();
 }
 
-/** @param {import('../../web/attention-params.js').AttentionStats} stats of the newest token */
+/** @param {import('../../web/attention/params.js').AttentionStats} stats of the newest token */
 const certificateOf = ({ errorRelativeMean, errorMax, valueNorm }) =>
   `Certificate of the newest token: attention’s output is off by at most ${percent(errorRelativeMean)} of its length on average over heads, and by ${short(errorMax)} at most in any head (the longest value is ${short(valueNorm)} long). This is proved, not estimated.`;
 

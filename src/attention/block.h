@@ -22,7 +22,7 @@ typedef struct {
 /* Keys first..first+n-1 to keys [head_dim][stride], transposed, and their values to values [n][head_dim]; first is a multiple of 4. */
 void hs_block_load(const hs_kv *kv, int first, int n, const hs_block *b, int stride);
 
-/* Algorithm 2 over the leaves of what all queries see. */
+/* Algorithm 2 over the leaves of what all queries see. scratch of `rows` rows: b->rest. */
 void hs_attend_block_leaves(const hs_kv *kv, const hs_view *view, const hs_attention_params *p, hs_block *b, hs_attention_stats *stats);
 size_t hs_block_leaves_scratch_bytes(int head_dim, int rows, int capacity);
 

@@ -12,6 +12,7 @@ typedef struct {
     double upper;   /* of upper ends of the others */
 } hs_known_mass;
 
+/* What is known once no more keys are refined. */
 hs_known_mass hs_mass_of(const hs_intervals *t);
 
 /*

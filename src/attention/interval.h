@@ -30,9 +30,11 @@ typedef struct {
     int first;
 } hs_span;
 
+/* The first span of the keys that are seen, and the one after another. */
 hs_span hs_first_span(const hs_intervals *t);
 hs_span hs_next_span(const hs_span *span, const hs_intervals *t);
 
+/* Scratch of hs_intervals_begin() for a cache, its parents included, of so many keys. */
 size_t hs_intervals_scratch_bytes(int capacity);
 
 /* Screens the keys in leaves and evaluates the others. q [head_dim]; scratch: hs_intervals_scratch_bytes(keys of kv). */
@@ -44,6 +46,7 @@ void hs_refine_from(hs_intervals *t, float least);
 /* Refines the keys whose screened logit is `least` or more. */
 void hs_refine_screened_from(hs_intervals *t, float least);
 
+/* The ends of the interval that the logit of the key in a slot lies in. */
 static inline float hs_upper(const hs_intervals *t, int slot) {
     return t->logit[slot] + t->radius[slot];
 }

@@ -3,7 +3,7 @@
 #define HS_ATTENTION_SELECT_H
 
 /*
- * The largest t such that the weights >= t sum to at least `mass`; 0 when all together do not, +infinity when mass <= 0.
+ * w [n]. The largest t such that the weights >= t sum to at least `mass`; 0 when all together do not, +infinity when mass <= 0.
  * Weights are >= 0. Reorders w; linear time on average.
  */
 float hs_mass_threshold(float *w, int n, double mass);

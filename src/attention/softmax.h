@@ -16,12 +16,13 @@ typedef struct {
     float logits[HS_MAX_GROUP * HS_RUN];
 } hs_softmax;
 
+/* Starts a sum of nothing, over out [group][head_dim]; reported may be NULL. */
 void hs_softmax_begin(hs_softmax *s, float *out, int group, int head_dim, hs_reported *reported);
 
-/* Makes room for logits up to `higher`: rescales the mass and the output [head_dim] that were added under a lower peak. */
+/* Makes room for logits up to `higher`: rescales the mass and the output, out [head_dim], that were added under a lower peak. */
 void hs_raise_peak(float higher, float *peak, float *mass, float *out, int head_dim);
 
-/* The same for query g of a running softmax. */
+/* The same for query g of a running softmax, up to `peak`. */
 static inline void hs_softmax_raise(hs_softmax *s, int g, float peak, int head_dim) {
     hs_raise_peak(peak, &s->peak[g], &s->mass[g], s->out + g * head_dim, head_dim);
 }
@@ -29,7 +30,7 @@ static inline void hs_softmax_raise(hs_softmax *s, int g, float peak, int head_d
 /* Adds the keys of a piece that the view sees, exactly. */
 void hs_softmax_piece(hs_softmax *s, const hs_queries *q, const hs_piece *piece, const hs_view *view, const hs_attention_params *p);
 
-/* Notes n keys of `kv` and their logits [group][stride]. */
+/* Notes n keys of `kv`, at own_index [n], and their logits [group][stride]. */
 void hs_note_reported(hs_reported *reported, const hs_kv *kv, const int *own_index, int n, int group, const float *logits, int stride);
 
 /* Adds values: out [g] += sum over j of w[g * w_stride + j] * value(i), i = index ? index[j] : first + j. Int8 scales go into w. */
@@ -41,7 +42,10 @@ void hs_exact_logits(const hs_queries *q, const hs_kv *kv, int first, int n, con
 /* Divides by the mass; zeros where there is none. */
 void hs_softmax_finish(hs_softmax *s, int group, int head_dim);
 
-/* The strengths of hsr for one query per head (fast.c, certified.c), and relu (relu.c). They leave s finished. */
+/*
+ * The strengths of hsr for one query per head (fast.c, certified.c), and relu (relu.c), out [group][head_dim]. They leave s
+ * finished. capacity: keys that are seen, of the parents too.
+ */
 void hs_attend_fast(const hs_kv *kv, const hs_queries *q, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, void *scratch);
 size_t hs_attend_fast_scratch_bytes(int group, int capacity);
 void hs_attend_certified(const hs_kv *kv, const float *q, int group, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, void *scratch);
@@ -52,7 +56,7 @@ size_t hs_attend_relu_scratch_bytes(int capacity);
 /* Every key that is seen, exactly. */
 void hs_attend_dense(const hs_kv *kv, const hs_queries *q, const hs_view *view, const hs_attention_params *p, hs_softmax *s);
 
-/* Scratch of hs_attend_block(), for the queries themselves. */
+/* Scratch of hs_attend_block() beside its parts', for the queries themselves: at most max_block of them. */
 size_t hs_attend_block_scratch_bytes(int head_dim, int group, int capacity, int max_block);
 
 #endif

@@ -30,6 +30,7 @@ typedef struct {
     int first, n;
 } hs_leaf_run;
 
+/* The first run that the view has a part of, and the one after another. */
 hs_leaf_run hs_first_leaf_run(const hs_kv *kv, const hs_view *view);
 hs_leaf_run hs_next_leaf_run(const hs_leaf_run *run, const hs_view *view);
 

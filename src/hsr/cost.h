@@ -13,6 +13,7 @@ typedef struct {
 /* What the steps cost with the kernels that are linked, defined beside them (wasm/costs_simd.c): the model's first costs. */
 extern const hs_index_costs hs_kernel_costs;
 
+/* The strategy that takes the least time by the costs in force, for keys of a type, where these shares of them pass. */
 hs_strategy hs_cheapest_strategy(const hs_pass_rates *rates, int type);
 
 #endif

@@ -30,6 +30,7 @@ typedef struct {
     float leaf, screen, refine_q8, refine_f32;
 } hs_index_costs;
 
+/* What is reckoned with now. */
 hs_index_costs hs_index_costs_get(void);
 
 /* HS_ERR_ARGUMENT unless all are finite and positive. */
@@ -58,7 +59,7 @@ float hs_refined_radius(const hs_kv *kv, const hs_queries *prepared, int own_ind
  */
 float hs_kv_first_threshold(const hs_kv *kv, const hs_queries *prepared, int r, void *room, hs_index_stats *stats);
 
-/* Of n candidates keeps those with product >= b, and puts their exact products in the place of the refined ones. */
+/* Of n candidates in keys and products keeps those with product >= b, with their exact products. The result is their number. */
 int hs_kv_keep_exact(const hs_kv *kv, const float *q, float b, int *keys, float *products, int n, hs_index_stats *stats);
 
 /*
@@ -67,7 +68,7 @@ int hs_kv_keep_exact(const hs_kv *kv, const float *q, float b, int *keys, float 
  */
 int hs_kv_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, int *hits, float *products, hs_index_stats *stats, void *scratch);
 
-/* Their number alone, which needs few exact products. keys, refined: room for kv->count each. */
+/* The number alone of keys with product >= b, which needs few exact ones. keys, refined: room for kv->count each. scratch: sizeof(hs_queries). */
 int hs_kv_count_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, int *keys, float *refined, hs_index_stats *stats, void *scratch);
 
 #endif

@@ -31,7 +31,7 @@ typedef struct {
     float f32_error[HS_MAX_GROUP];    /* the same, hs_logits_rows_f32(): summation in f32 */
 } hs_queries;
 
-/* Prepares `group` rows of head_dim floats. */
+/* Prepares `group` rows of head_dim floats. scale: the attention scale, which they are multiplied with. */
 void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_dim, float scale);
 
 /* Exact logits with int8 keys: out = k_scale * <q, key>, q to 16 bits (error below |q|_inf * 2^-16 per dim). */
@@ -59,9 +59,10 @@ typedef struct {
     float scale[HS_MAX_GROUP];
 } hs_wide_rows;
 
+/* Makes row [head_dim] the wide row g. */
 void hs_widen(hs_wide_rows *w, int g, const float *row, int head_dim);
 
-/* out = scale * <wide row, int8 row>. 32767 * 127 * 256 dims < 2^31. */
+/* out = scale * <wide row, int8 row of rows [n][head_dim]>. 32767 * 127 * 256 dims < 2^31. */
 void hs_wide_products(const hs_wide_rows *w, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride);
 void hs_wide_products_scalar(const hs_wide_rows *w, const int8_t *rows, const uint16_t *scale, int n, float *out, int out_stride);
 
@@ -78,11 +79,11 @@ void hs_accumulate_i8_scalar(float *w, int w_stride, const int8_t *rows, const u
 void hs_accumulate_f32(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out);
 void hs_accumulate_f32_scalar(const float *w, int w_stride, const float *rows, const int *index, int n, int group, int head_dim, float *out);
 
-/* Largest of n floats, n >= 1. */
+/* Largest of x [n], n >= 1. */
 float hs_max_f32(const float *x, int n);
 float hs_max_f32_scalar(const float *x, int n);
 
-/* Sum of n floats. */
+/* Sum of x [n]. */
 float hs_sum_f32(const float *x, int n);
 float hs_sum_f32_scalar(const float *x, int n);
 
@@ -99,17 +100,17 @@ unsigned hs_at_least_16_scalar(const float *x, float least);
 unsigned hs_sort_leaf(const float *w, int stride, int group, unsigned forced, const float *most, const float *least, float *unhit, float *rest);
 unsigned hs_sort_leaf_scalar(const float *w, int stride, int group, unsigned forced, const float *most, const float *least, float *unhit, float *rest);
 
-/* x = exp(x - shift) in place, 2 ULP; returns the sum. */
+/* x [n] = exp(x - shift) in place, 2 ULP; returns the sum. */
 float hs_exp_sum(float *x, int n, float shift);
 float hs_exp_sum_scalar(float *x, int n, float shift);
 
-/* Inner product and y += a * x; d is a multiple of 4. */
+/* Inner product of a and b, and y += a * x; d floats, a multiple of 4. */
 float hs_dot_f32(const float *a, const float *b, int d);
 float hs_dot_f32_scalar(const float *a, const float *b, int d);
 void hs_axpy_f32(float *y, float a, const float *x, int d);
 
 /*
- * C [m][n] += A [m][k] * B [k][n], row-major f32 with row strides lda, ldb, ldc. n is a multiple of 8. Row i of A is at
+ * C [m][n] += A [m][k] * B [k][n], row-major f32 at a, b, c with row strides lda, ldb, ldc. n is a multiple of 8. Row i of A is at
  * a + a_row[i] * lda, of C at c + c_row[i] * ldc; NULL: i. The inner kernel of prefill attention: A is queries and B
  * transposed keys, or A is weights and B values.
  */

@@ -47,14 +47,13 @@ enum { HS_ACT_MOST = 32639 };
 size_t hs_act_bytes(int cols, int n_tokens);
 void hs_act_bind(hs_act *a, void *buffer, int cols, int n_tokens);
 
-/* q of one activation, wherever the layout keeps it. */
+/* q of activation k (0..31) of a block of a token, wherever the layout keeps it. */
 int hs_act_value(const hs_act *a, int block, int token, int k);
 
 /* Where a block of a token has its first number, and its first byte in `split`; from one number to the next it is `lanes`. */
 static inline float *hs_act_numbers(const hs_act *a, int block, int token) {
     return a->numbers + ((size_t)block * (size_t)a->groups + (size_t)(token / a->lanes)) * (size_t)(HS_ACT_NUMBERS * a->lanes) + token % a->lanes;
 }
-
 static inline int8_t *hs_act_split(const hs_act *a, int block, int token) {
     return a->split + ((size_t)block * (size_t)a->groups + (size_t)(token / a->lanes)) * (size_t)(2 * HS_BLOCK * a->lanes) + 4 * (token % a->lanes);
 }
@@ -67,7 +66,7 @@ void hs_act_quantize_scalar(const float *x, int x_stride, int first, int n, cons
 void hs_matmul_tile(const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride);
 void hs_matmul_tile_scalar(const hs_tensor *w, int group, const hs_act *x, float *y, int y_stride);
 
-/* Row `row` of a float weight times n_tokens rows of f32 activations; one float per token at y. */
+/* Row `row` of a float weight times n_tokens rows x of f32 activations; one float per token at y. */
 void hs_matmul_float_row(const hs_tensor *w, int row, const float *x, int x_stride, int n_tokens, float *y, int y_stride);
 void hs_matmul_float_row_scalar(const hs_tensor *w, int row, const float *x, int x_stride, int n_tokens, float *y, int y_stride);
 

@@ -1,4 +1,4 @@
-/* Element-wise steps of the forward pass on f32 rows. Lengths are multiples of 4 unless said. */
+/* Element-wise steps of the forward pass on f32 rows of n numbers. Lengths are multiples of 4 unless said. */
 #ifndef HS_KERNELS_VECTOR_H
 #define HS_KERNELS_VECTOR_H
 

@@ -88,7 +88,7 @@ size_t hs_kv_bytes(const hs_kv_shape *shape, int capacity, int continues);
  */
 void hs_kv_init(hs_kv *kv, void *slab, const hs_kv_shape *shape, int capacity, const hs_kv *parent);
 
-/* Moves a cache without parent to a larger slab. The old slab may be freed then. */
+/* Moves a cache without parent to a larger slab, of hs_kv_bytes() for `capacity`. The old slab may be freed then. */
 void hs_kv_move(hs_kv *kv, void *slab, int capacity);
 
 /* Keys held, the parents' included. */
@@ -96,7 +96,7 @@ static inline int hs_kv_length(const hs_kv *kv) {
     return kv->base + kv->count;
 }
 
-/* Appends n keys (after RoPE) and values, rows `stride` floats apart; v is not read from a cache of keys only. The caller has checked the capacity. */
+/* Appends n keys k (after RoPE) and values v, rows `stride` floats apart; v is not read from a cache of keys only. The caller has checked the capacity. */
 void hs_kv_append(hs_kv *kv, const float *k, const float *v, int stride, int n);
 
 /*
@@ -108,7 +108,7 @@ size_t hs_kv_seal_scratch_bytes(const hs_kv_shape *shape);
 
 /*
  * Keeps positions below `length`, kv->base to hs_kv_length(), or from 0 without a parent; the next key gets position `length`.
- * Sealed chunks that are cut return to the order of arrival.
+ * Sealed chunks that are cut return to the order of arrival. scratch: hs_kv_seal_scratch_bytes().
  */
 void hs_kv_truncate(hs_kv *kv, int length, void *scratch);
 
@@ -133,15 +133,16 @@ static inline int hs_kv_start(const hs_kv *kv, int first) {
 int hs_kv_position(const hs_kv *kv, int i);
 int hs_kv_find(const hs_kv *kv, int position);
 
+/* Whether the key at own index i was not removed. */
 static inline int hs_kv_is_live(const hs_kv *kv, int i) {
     return kv->live[i / HS_LEAF] >> i % HS_LEAF & 1;
 }
 
-/* The stored key or value of own index i, as f32[head_dim]. */
+/* The stored key or value of own index i to out, f32[head_dim]. */
 void hs_kv_key(const hs_kv *kv, int i, float *out);
 void hs_kv_value(const hs_kv *kv, int i, float *out);
 
-/* Four keys side by side, out [head_dim][4], bit by bit as hs_kv_key() gives them, in less time. */
+/* The keys of own_indices [4] side by side, out [head_dim][4], bit by bit as hs_kv_key() gives them, in less time. */
 void hs_kv_four_keys(const hs_kv *kv, const int *own_indices, float *out);
 
 #endif

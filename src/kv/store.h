@@ -4,13 +4,13 @@
 
 #include "kv/kv.h"
 
-/* int8 codes of x [d] and their scale: the largest magnitude / 127, rounded up to bf16. All zero for a zero row. */
+/* int8 codes of x [d], to out [d], and their scale: the largest magnitude / 127, rounded up to bf16. All zero for a zero row. */
 uint16_t hs_quantize_row(const float *x, int d, int8_t *out);
 
 /* Stores key k [head_dim] at own index i and raises the residual bounds of its run. */
 void hs_put_key(hs_kv *kv, int i, const float *k);
 
-/* The same for the codes of a key, and the codes of a stored one. */
+/* The same for the code [head_dim] of a key and its scale, bf16; and the code of the key stored at own index i. */
 void hs_put_key_code(hs_kv *kv, int i, const int8_t *code, uint16_t scale);
 void hs_key_code(const hs_kv *kv, int i, int8_t *code);
 

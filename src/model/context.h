@@ -62,17 +62,19 @@ int hs_context_check_level(const hs_context *c);
  */
 enum { HS_ALL = -1 };
 
+/* How to attend from now on. */
 int hs_context_attention_set(hs_context *c, const hs_attention_params *p, int layer, int kv_head);
 
 /* Sums since the last reset to `out`; maxima of error_max and value_norm. */
 int hs_context_stats(const hs_context *c, int layer, int kv_head, hs_attention_stats *out);
 void hs_context_stats_reset(hs_context *c);
 
+enum { HS_WATCH_ROOM = 1 << 16 };
+
 /*
  * From now on decode steps note up to `room` (1..HS_WATCH_ROOM) reported keys per KV head that is watched, and all queries;
  * what was watched before is watched no more. room 0 ends it. HS_ERR_MEMORY: nothing is watched then.
  */
-enum { HS_WATCH_ROOM = 1 << 16 };
 int hs_context_watch(hs_context *c, int layer, int kv_head, int room);
 
 /*

@@ -18,12 +18,12 @@ const standIns = {
 
 /**
  * @param {string} name of the file
- * @returns {Promise<string>} its path on the server, from where ../build/ is the folder of the WebAssembly builds
+ * @returns {Promise<string>} its path on a server that has the WebAssembly builds in /build/
  */
 export async function bundled(name) {
   await build({
     // The engine starts its threads from a script beside it.
-    entryPoints: { [basename(name, '.js')]: local(name), 'thread-worker': local('../../web/thread-worker.js') },
+    entryPoints: { [basename(name, '.js')]: local(name), 'thread-worker': local('../../web/core/thread-worker.js') },
     outdir: local('../../build/bench-pages'),
     bundle: true,
     format: 'esm',

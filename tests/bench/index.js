@@ -1,6 +1,6 @@
 /** What web/cli/bench asks for beyond the package: peers, browsers, other runtimes. `make tools-bench` installs them. */
-import { pageSubject } from './page-subject.js';
 import { nativePeer } from './native.js';
+import { pageSubject } from './page-subject.js';
 import { ropeOf } from './rope.js';
 import { STATES } from './states.js';
 import { wllamaPeers, wllamaSettings } from './wllama.js';

@@ -20,12 +20,12 @@ const NATIVE = fileURLToPath(new URL('../../build/kernels.native', import.meta.u
  * @property {() => Promise<number>} error of the kernel's last run, relative
  * @property {() => Promise<void>} close
  *
- * @typedef {Kernels & {variant: import('../../web/wasm-loader.js').Variant, runtime: string | undefined, names: string[],
+ * @typedef {Kernels & {variant: import('../../web/core/wasm-loader.js').Variant, runtime: string | undefined, names: string[],
  *   work: () => Promise<{operations: number, bytes: number}>}} MeasuredKernels work: of one pass of what was prepared
  */
 
 /**
- * @param {'auto' | import('../../web/wasm-loader.js').Variant | undefined} variant
+ * @param {'auto' | import('../../web/core/wasm-loader.js').Variant | undefined} variant
  * @returns {Promise<MeasuredKernels>}
  */
 export async function localKernels(variant) {
@@ -45,7 +45,7 @@ export async function localKernels(variant) {
 
 /**
  * @param {import('./browser.js').BrowserName} browser
- * @param {'auto' | import('../../web/wasm-loader.js').Variant | undefined} variant
+ * @param {'auto' | import('../../web/core/wasm-loader.js').Variant | undefined} variant
  * @returns {Promise<MeasuredKernels>}
  */
 export async function pageKernels(browser, variant) {

@@ -1,7 +1,7 @@
 /** Top r keys of queries in a page, by hnswlib-wasm and by our index in turn: what hnsw.js calls. */
 import { HsrIndex } from '../../web/attention.js';
-import { mean } from '../../web/cli/numbers.js';
 import { timeInTurn } from '../../web/cli/bench/timing.js';
+import { mean } from '../../web/cli/numbers.js';
 // @ts-expect-error the server has it
 import { loadHnswlib } from '/peers/hnswlib-wasm/dist/hnswlib.js';
 

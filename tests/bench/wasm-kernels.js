@@ -1,10 +1,10 @@
 /** The kernels' driver in WebAssembly, in any runtime. */
-import { loadWasm } from '../../web/wasm-loader.js';
+import { loadWasm } from '../../web/core/wasm-loader.js';
 
-/** @typedef {import('../../web/wasm-loader.js').Variant} Variant */
+/** @typedef {import('../../web/core/wasm-loader.js').Variant} Variant */
 
 export class WasmKernels {
-  /** @param {import('../../web/wasm-loader.js').Wasm} wasm */
+  /** @param {import('../../web/core/wasm-loader.js').Wasm} wasm */
   constructor(wasm) {
     this.wasm = wasm;
     this.variant = wasm.variant;

@@ -11,8 +11,8 @@ import { Engine } from '../../web/index.js';
 import { modelPath } from '../node/helpers/model.js';
 import { CHAT_TEMPLATE, randomModel } from '../node/helpers/random-model.js';
 import { axeViolations } from './helpers/axe.js';
-import { BROWSERS, darken, openBrowser, serveDemo, TIMEOUT_MS } from './helpers/demo.js';
 import { addTestPage } from './helpers/demo-app.js';
+import { BROWSERS, darken, openBrowser, serveDemo, TIMEOUT_MS } from './helpers/demo.js';
 
 const CTX = 8192;
 const TOKENS = 200;

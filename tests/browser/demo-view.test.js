@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 
 import { CHAT_TEMPLATE, randomModel } from '../node/helpers/random-model.js';
 import { axeViolations } from './helpers/axe.js';
-import { BROWSERS, darken, openBrowser, serveDemo, TIMEOUT_MS } from './helpers/demo.js';
 import { addTestPage } from './helpers/demo-app.js';
+import { BROWSERS, darken, openBrowser, serveDemo, TIMEOUT_MS } from './helpers/demo.js';
 import { longestTasks } from './helpers/trace.js';
 
 const CTX = 8192;

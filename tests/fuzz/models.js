@@ -1,5 +1,5 @@
 /** Small valid files, and where in them the numbers are. */
-import { fromStream } from '../../web/sources.js';
+import { fromStream } from '../../web/bytes/sources.js';
 import { randomModel } from '../node/helpers/random-model.js';
 
 export const TEMPLATE =

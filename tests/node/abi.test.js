@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { loadWasm } from '../../web/wasm-loader.js';
+import { loadWasm } from '../../web/core/wasm-loader.js';
 
 const FLOATS = new Set([8, 9, 13]);
 

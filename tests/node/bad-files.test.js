@@ -5,17 +5,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { renderChat } from '../../web/chat.js';
-import { LIMITS as TEMPLATE } from '../../web/chat-template.js';
-import { modelConfig } from '../../web/config.js';
+import { renderChat } from '../../web/chat/chat.js';
+import { LIMITS as TEMPLATE } from '../../web/chat/template.js';
 import { Engine } from '../../web/engine.js';
 import { HalfspaceError } from '../../web/errors.js';
-import { HeaderReader } from '../../web/gguf-reader.js';
-import { LIMITS, readGguf } from '../../web/gguf.js';
-import { createSampler } from '../../web/sampler.js';
-import { createTokenizer } from '../../web/tokenizer.js';
+import { createSampler } from '../../web/generation/sampler.js';
+import { modelConfig } from '../../web/model/config.js';
+import { HeaderReader } from '../../web/model/gguf-reader.js';
+import { LIMITS, readGguf } from '../../web/model/gguf.js';
+import { loadWeights } from '../../web/model/weights.js';
 import { SPECIAL_LIMITS } from '../../web/tokenizer/special.js';
-import { loadWeights } from '../../web/weights.js';
+import { createTokenizer } from '../../web/tokenizer/tokenizer.js';
 import { headerFields, memorySource, models } from '../fuzz/models.js';
 import { withUint32 } from './helpers/gguf-edit.js';
 import { randomModel } from './helpers/random-model.js';

@@ -146,6 +146,18 @@ test('a bar is as long as its value', () => {
   assert.ok(widths[1] > 0 && Math.abs(widths[0] - 2 * widths[1]) < 0.2, String(widths));
 });
 
+test('linear axes take any numbers, and dots of one pixel are one', () => {
+  const points = /** @type {[number, number][]} */ ([[0, -1], [0.01, -1], [50, 0], [100, 1]]); // prettier-ignore
+  const svg = lineChart('t', { x: 'x', y: 'y' }, [{ name: 'dots', points, dots: true }], { x: true, y: true });
+  const dots = Array.from(svg.matchAll(/M(\d+) (\d+)h0/g), ([, x, y]) => [Number(x), Number(y)]);
+  assert.equal(dots.length, 3);
+  const [low, middle, high] = dots;
+  assert.ok(low[0] < middle[0] && Math.abs(low[0] + high[0] - 2 * middle[0]) <= 1, String(dots));
+  assert.ok(low[1] > middle[1] && Math.abs(low[1] + high[1] - 2 * middle[1]) <= 1, String(dots));
+  assert.match(svg, />-0\.6</); // a tick, without what adding up tenths leaves
+  assert.throws(() => lineChart('t', { x: 'x', y: 'y' }, [{ name: 'dots', points }]), RangeError);
+});
+
 /** What the kernels are off by, where that is more than rounding. @param {string} name */
 const errorLimit = (name) => (/^4-bit/.test(name) ? 0.15 : /^8-bit|^gather/.test(name) ? 0.03 : 1e-4);
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { gguf } from '@huggingface/gguf';
-import { renderChat } from '../../web/chat.js';
-import { createTokenizer } from '../../web/tokenizer.js';
+import { renderChat } from '../../web/chat/chat.js';
+import { createTokenizer } from '../../web/tokenizer/tokenizer.js';
 import { modelPath } from './helpers/model.js';
 
 const MESSAGES = [

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import * as attention from '../../web/attention.js';
+import { loadWasm } from '../../web/core/wasm-loader.js';
 import * as node from '../../web/node.js';
-import { loadWasm } from '../../web/wasm-loader.js';
 import { COMMON, runSuites } from '../suites/index.js';
 import { serveBytes } from './helpers/byte-server.js';
 import { checkedBuild } from './helpers/checked.js';

@@ -10,7 +10,7 @@ import { Engine as There } from '../../web/worker-engine.js';
 import { failure } from './helpers/failure.js';
 import { randomModel } from './helpers/random-model.js';
 
-/** @typedef {import('../../web/api.js').Engine} Any */
+/** @typedef {import('../../web/remote/api.js').Engine} Any */
 
 const TEXT = 'The rabbit-hole went straight on like a tunnel for some way';
 const SPARSE = { strength: /** @type {const} */ ('exact'), r: 7, denseBelow: 1 };

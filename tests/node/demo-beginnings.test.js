@@ -2,16 +2,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Beginnings } from '../../demo/view/copies.js';
+import { Beginnings } from '../../demo/beginnings.js';
 import { Engine } from '../../web/index.js';
 import { randomModel } from './helpers/random-model.js';
 
 test('each beginning continues as its tokens do; the document stays, and nothing is held', async () => {
   const engine = await Engine.load(randomModel({ arch: 'llama' }));
   const { signal } = new AbortController();
-  const next = async (/** @type {import('../../web/api.js').GenerateOptions} */ options, /** @type {number[]} */ prompt) => {
+  const next = async (/** @type {import('../../web/remote/api.js').GenerateOptions} */ options, /** @type {number[]} */ prompt) => {
     const ids = [];
-    for await (const { id } of /** @type {import('../../web/api.js').Engine} */ (engine).generate(prompt, { ...options, maxTokens: 5 }))
+    for await (const { id } of /** @type {import('../../web/remote/api.js').Engine} */ (engine).generate(prompt, {
+      ...options,
+      maxTokens: 5,
+    }))
       ids.push(id);
     return ids;
   };

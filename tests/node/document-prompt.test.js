@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { documentPrompt, Engine, questionTokens } from '../../web/index.js';
 import { readable, reserveOf, turnPrompt } from '../../demo/prompt.js';
+import { documentPrompt, Engine, questionTokens } from '../../web/index.js';
 import { CHAT_TEMPLATE, randomModel } from './helpers/random-model.js';
 
 const TEXT = 'Anna went to Rome. Ben stayed at home, with 2 cats \u2013 and a dog. '.repeat(20);

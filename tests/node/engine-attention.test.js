@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 
 import { attend, HsrIndex, KvCache } from '../../web/attention.js';
-import { Context } from '../../web/context.js';
-import { compareDistributions } from '../../web/distributions.js';
+import { Context } from '../../web/generation/context.js';
+import { compareDistributions } from '../../web/generation/distributions.js';
 import { Engine } from '../../web/index.js';
 import { failure } from './helpers/failure.js';
 import { modelPath } from './helpers/model.js';

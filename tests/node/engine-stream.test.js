@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { AnswerText } from '../../web/answer-text.js';
+import { AnswerText } from '../../web/generation/answer-text.js';
 import { Engine } from '../../web/index.js';
 import { failure } from './helpers/failure.js';
 import { randomModel } from './helpers/random-model.js';

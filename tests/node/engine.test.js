@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 
-import { compareDistributions } from '../../web/distributions.js';
+import { compareDistributions } from '../../web/generation/distributions.js';
 import { Engine } from '../../web/index.js';
 import { decodeModel } from './helpers/decode-model.js';
 import { failure } from './helpers/failure.js';

@@ -19,7 +19,7 @@ const FAST = /** @type {const} */ ({ denseBelow: 0, denseAbove: 1, theta: 0.01 }
 /** @param {number} n @param {number} [seed] */
 const ids = (n, seed = 0) => Array.from({ length: n }, (_, i) => 3 + ((i * 7919 + seed * 104_729 + ((i * i) % 89)) % 280));
 
-/** @typedef {import('../../web/wasm-loader.js').Exports} Exports */
+/** @typedef {import('../../web/core/wasm-loader.js').Exports} Exports */
 
 /**
  * @template Made, Result
@@ -296,7 +296,7 @@ const OF_ATTENTION = {
 };
 for (const [name, operation] of Object.entries(OF_ATTENTION)) test(name, () => failsEverywhere(operation));
 
-/** @type {[string, number, (wasm: import('../../web/wasm-loader.js').LoadOptions) => Promise<Handle & {free: () => void}>][]} */
+/** @type {[string, number, (wasm: import('../../web/core/wasm-loader.js').LoadOptions) => Promise<Handle & {free: () => void}>][]} */
 const CREATED = [
   ['KvCache.create', 4, (wasm) => KvCache.create({ ...SHAPE, wasm })],
   ['HsrIndex.create with keys', 6, (wasm) => HsrIndex.create({ headDim: D, keys: gaussian(3, N * D), wasm })],

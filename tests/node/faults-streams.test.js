@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { attend, KvCache } from '../../web/attention.js';
+import { fromStream } from '../../web/bytes/sources.js';
 import { Engine } from '../../web/index.js';
-import { fromStream } from '../../web/sources.js';
 import { serveBytes } from './helpers/byte-server.js';
 import { failure } from './helpers/failure.js';
 import { logitsOf } from './helpers/logits.js';
@@ -130,7 +130,7 @@ function mockFiles(t, plan) {
   });
 }
 
-/** @param {Uint8Array | string | Blob | import('../../web/sources.js').ByteSource} source @param {AbortSignal} [signal] */
+/** @param {Uint8Array | string | Blob | import('../../web/bytes/sources.js').ByteSource} source @param {AbortSignal} [signal] */
 async function loadedLogits(source, signal) {
   const engine = await Engine.load(source, { signal, variant: 'simd' });
   const logits = await engine.logits(PROMPT);

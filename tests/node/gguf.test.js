@@ -5,10 +5,10 @@ import { before, test } from 'node:test';
 
 import { gguf } from '@huggingface/gguf';
 
-import { modelConfig } from '../../web/config.js';
+import { openSource } from '../../web/bytes/sources.js';
 import { HalfspaceError } from '../../web/errors.js';
-import { readGguf } from '../../web/gguf.js';
-import { openSource } from '../../web/sources.js';
+import { modelConfig } from '../../web/model/config.js';
+import { readGguf } from '../../web/model/gguf.js';
 import { failure } from './helpers/failure.js';
 import { modelPath } from './helpers/model.js';
 

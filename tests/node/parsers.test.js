@@ -5,29 +5,29 @@ import { describe, test } from 'node:test';
 
 import { Template } from '@huggingface/jinja';
 
-import { coreOf } from '../../web/attention/core.js';
 import { KvCache } from '../../web/attention.js';
-import { renderChat } from '../../web/chat.js';
-import { LIMITS as TEMPLATE } from '../../web/chat-template.js';
-import { modelConfig } from '../../web/config.js';
+import { coreOf } from '../../web/attention/core.js';
+import { renderChat } from '../../web/chat/chat.js';
+import { LIMITS as TEMPLATE } from '../../web/chat/template.js';
 import { Engine } from '../../web/engine.js';
 import { ChunkError } from '../../web/errors.js';
-import { HeaderReader } from '../../web/gguf-reader.js';
-import { LIMITS, readGguf } from '../../web/gguf.js';
+import { modelConfig } from '../../web/model/config.js';
+import { HeaderReader } from '../../web/model/gguf-reader.js';
+import { LIMITS, readGguf } from '../../web/model/gguf.js';
+import { loadWeights } from '../../web/model/weights.js';
 import { readJson } from '../../web/server/http.js';
 import { encodeHeader, LIMITS as SNAPSHOT, TYPES } from '../../web/snapshot/format.js';
 import { verifySnapshot } from '../../web/snapshot/inspect.js';
 import { readTokens } from '../../web/snapshot/resume.js';
 import { Staging } from '../../web/snapshot/staging.js';
-import { createTokenizer } from '../../web/tokenizer.js';
-import { loadWeights } from '../../web/weights.js';
+import { createTokenizer } from '../../web/tokenizer/tokenizer.js';
 import { memorySource, models } from '../fuzz/models.js';
 import { failure } from './helpers/failure.js';
 import { bytesOf, putTogether, takeApart, withHeader } from './helpers/snapshot-edit.js';
 
 describe('GGUF', async () => {
   const { metadata, tensors, fingerprint } = await readGguf(memorySource(models[0]));
-  /** @param {Record<string, unknown>} changes @param {import('../../web/config.js').RopeOptions} [rope] */
+  /** @param {Record<string, unknown>} changes @param {import('../../web/model/config.js').RopeOptions} [rope] */
   const config = (changes, rope) => modelConfig({ metadata: { ...metadata, ...changes }, tensors, fingerprint }, { rope });
   const wrong = (/** @type {() => unknown} */ run, /** @type {[string, string, unknown?]} */ ...expected) =>
     assert.throws(run, failure(...expected));

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
+import { nodeWorker } from '../../web/core/runtime.js';
 import { Remote } from '../../web/remote/client.js';
 import { serve } from '../../web/remote/server.js';
 import { AHEAD, HANDLE, MAX_CALLS, unpackError } from '../../web/remote/wire.js';
-import { nodeWorker } from '../../web/runtime.js';
 import { failure } from './helpers/failure.js';
 
 const open = () =>

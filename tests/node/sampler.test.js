@@ -1,10 +1,10 @@
 /** Choice of tokens: each stage, their order, the seed, and input that leaves no choice. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createSampler } from '../../web/sampler.js';
+import { createSampler } from '../../web/generation/sampler.js';
 import { seededRandom } from './helpers/random.js';
 
-/** @typedef {import('../../web/sampler.js').SamplerOptions} SamplerOptions */
+/** @typedef {import('../../web/generation/sampler.js').SamplerOptions} SamplerOptions */
 
 const logits = (/** @type {number[]} */ ...values) => Float32Array.from(values);
 /** Logits whose softmax is these probabilities. */

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { randomModel } from './helpers/random-model.js';
 import { soak } from '../soak/soak.js';
+import { randomModel } from './helpers/random-model.js';
 
 test('ten seconds of everything at once', { timeout: 120_000 }, async (t) => {
   const model = new Uint8Array(randomModel({ arch: 'llama', type: 'Q4_K' }));

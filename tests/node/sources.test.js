@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { openSource } from '../../web/sources.js';
+import { openSource } from '../../web/bytes/sources.js';
 import { serveBytes } from './helpers/byte-server.js';
 import { failure } from './helpers/failure.js';
 import { seededRandom } from './helpers/random.js';

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-import { Context } from '../../web/context.js';
+import { Context } from '../../web/generation/context.js';
 import { Engine } from '../../web/index.js';
 import { failure } from './helpers/failure.js';
 import { modelPath } from './helpers/model.js';

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { gguf } from '@huggingface/gguf';
-import { createTokenizer } from '../../web/tokenizer.js';
+import { createTokenizer } from '../../web/tokenizer/tokenizer.js';
 import { startLlama } from './helpers/llama.js';
 import { modelPath } from './helpers/model.js';
 import { seededRandom } from './helpers/random.js';
 import { texts, withVocabulary } from './helpers/tokenizer-oracle.js';
 
 /** @typedef {import('./helpers/gguf-writer.js').Value} Value */
-/** @typedef {import('../../web/tokenizer.js').Tokenizer} Tokenizer */
+/** @typedef {import('../../web/tokenizer/tokenizer.js').Tokenizer} Tokenizer */
 
 /** One name of each set of rules. */
 const PRE_TOKENIZERS = [

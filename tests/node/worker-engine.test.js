@@ -37,7 +37,7 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** @typedef {import('../../web/api.js').Engine} Any */
+/** @typedef {import('../../web/remote/api.js').Engine} Any */
 
 /** @param {AsyncIterable<unknown>} pieces */
 async function all(pieces) {
@@ -46,7 +46,7 @@ async function all(pieces) {
   return list;
 }
 
-/** Everything that can be seen of a generation. @param {Any} engine @param {import('../../web/api.js').GenerateOptions} options */
+/** Everything that can be seen of a generation. @param {Any} engine @param {import('../../web/remote/api.js').GenerateOptions} options */
 async function seen(engine, options) {
   const calls = /** @type {any[]} */ ([]);
   const pieces = /** @type {any[]} */ ([]);
@@ -88,7 +88,7 @@ test('prefixes go on, are cut, saved and resumed', async () => {
     let info;
     const bytes = new Uint8Array(await new Response(more.snapshot({ onInfo: (i) => (info = i) })).arrayBuffer());
     const back = await engine.resume(new Blob([bytes]));
-    /** @type {import('../../web/api.js').Prefix | undefined} */
+    /** @type {import('../../web/remote/api.js').Prefix | undefined} */
     let kept;
     for await (const _ of engine.generate(' it', { prefix: back, maxTokens: 3, onPrefix: (prefix) => (kept = prefix) }));
     assert.ok(kept);

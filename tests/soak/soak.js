@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 
-import { Engine, HalfspaceError } from '../../web/index.js';
 import { coreOf } from '../../web/attention/core.js';
+import { Engine, HalfspaceError } from '../../web/index.js';
 import { seededRandom } from '../node/helpers/random.js';
 import { FAULTS, SCRIPTS } from './scripts.js';
 
@@ -118,7 +118,7 @@ export async function soak({ ms, seed, model, tokens = 400, log = () => {} }) {
     if (performance.now() - sampled < SAMPLE_MS) continue;
     sampled = performance.now();
     globalThis.gc?.();
-    const sum = (/** @type {(wasm: import('../../web/wasm-loader.js').Wasm) => number} */ of) =>
+    const sum = (/** @type {(wasm: import('../../web/core/wasm-loader.js').Wasm) => number} */ of) =>
       memories.reduce((all, one) => all + of(one), 0);
     const used = sum(({ exports }) => exports.hs_memory_used() >>> 0);
     samples.push({ minutes: minutes(), used, grown: sum(({ memory }) => memory.buffer.byteLength), rss: process.memoryUsage.rss() });

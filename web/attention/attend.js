@@ -1,17 +1,19 @@
 /** Attention of queries over a cache: dense, by half-space reporting, or ReLU^alpha. */
-import { attentionNumbers, attentionStats, attentionValues, attentionWords, statsWords } from '../attention-params.js';
 import { checkInteger, checkOptions, shown } from '../checks.js';
 import { elapsedSince } from '../elapsed.js';
 import { badArgument } from '../errors.js';
 import { FIRST_ROOM } from './core.js';
-import { KvCache } from './kv-cache.js';
+import { attentionNumbers, attentionStats, attentionValues, attentionWords, statsWords } from './params.js';
 import { vectorsOf } from './rows.js';
+import { StreamedHandle } from './streamed.js';
 
 const MAX_HEADS = 256;
 const MAX_GROUP = 16;
 const MAX_QUERIES = 2 ** 24;
 
 /**
+ * @typedef {import('./kv-cache.js').KvCache} KvCache
+ *
  * @typedef {object} ViewOptions which keys a query sees, and what a logit is
  * @property {number} [n] queries in the call, default 1; several of strength fast go by `prefill`, here hsr by default
  * @property {number} [end] positions from this on are not seen, 1..length; default length
@@ -23,16 +25,16 @@ const MAX_QUERIES = 2 ** 24;
  * @property {number} [softcap] logit = softcap * tanh(logit / softcap); 0 (default): none
  * @property {boolean} [reported] also say which keys were evaluated exactly; queries are then taken one by one
  *
- * @typedef {import('../attention-params.js').AttentionOptions & ViewOptions} AttendOptions
+ * @typedef {import('./params.js').AttentionOptions & ViewOptions} AttendOptions
  *
  * @typedef {object} ReportedKeys of one query and KV head. Dense and fast list a key once for all query heads of the group;
  *   relu, certified and exact once for each that took it, with the shares of the others 0.
- * @property {Int32Array} positions
+ * @property {Int32Array} positions of the keys
  * @property {Float32Array} shares [positions][group] their share of the weight of each query head of the group
  *
- * @typedef {object} Attended
+ * @typedef {object} Attended what attend() gives
  * @property {Float32Array} output [n][heads][headDim]; zeros for a query that sees no key, or with relu no weight
- * @property {import('../attention-params.js').AttentionStats & {timeMs: number}} stats
+ * @property {import('./params.js').AttentionStats & {timeMs: number}} stats what it cost, and the error: a bound or an estimate; timeMs: of the call
  * @property {ReportedKeys[]} [reported] [n * kvHeads] of query i and KV head h at i * kvHeads + h, when asked for
  *
  * @typedef {object} Call
@@ -42,7 +44,7 @@ const MAX_QUERIES = 2 ** 24;
  * @property {number} heads
  * @property {number} group
  * @property {boolean} causal
- * @property {ReturnType<typeof attentionValues>['values']} values
+ * @property {ReturnType<typeof attentionValues>} values
  */
 
 /** @param {KvCache} cache @param {import('./rows.js').Rows} queries @param {number} n */
@@ -67,12 +69,13 @@ function checkQueries(cache, queries, n) {
  * @returns {Call}
  */
 function checkCall(cache, queries, options) {
-  if (!(cache instanceof KvCache)) throw badArgument('cache', 'must be a KvCache', cache, 'KvCache');
+  if (!(cache instanceof StreamedHandle && cache.layout.kind === 'cache'))
+    throw badArgument('cache', 'must be a KvCache', cache, 'KvCache');
   checkOptions('options', options);
   const { n = 1, causal = false, scale = 1 / Math.sqrt(cache.headDim) } = options;
   const { length, size } = cache;
   const { vectors, heads } = checkQueries(cache, queries, n);
-  const { values } = attentionValues(options, '', 'hsr');
+  const values = attentionValues(options);
   Object.assign(values, attentionNumbers({ ...options, scale }, ['end', 'window', 'sinks', 'scale', 'softcap']));
   if (values.scale === 0) throw badArgument('scale', 'must not be 0', options.scale, 1e15);
   if ((values.r ?? 0) > size) throw badArgument('r', `must be at most the number of keys, ${size}, not ${values.r}`, values.r, size);
@@ -141,11 +144,11 @@ function attendReported(call, output) {
 
 /**
  * Attention of n queries over a cache. Heads are split evenly and in order among the KV heads.
- * @param {KvCache} cache
+ * @param {KvCache} cache whose keys and values are attended to
  * @param {import('./rows.js').Rows} queries [n][heads][headDim], heads a multiple of kvHeads, up to 16 times as many and 256
- * @param {AttendOptions} [options]
+ * @param {AttendOptions} [options] which keys each query sees, and how they are weighed; default fast half-space reporting over all
  * @returns {Attended}
- * @throws {import('../errors.js').HalfspaceError}
+ * @throws {import('../errors.js').HalfspaceError} bad-argument: queries or an option, with field, value and limit; out-of-memory; closed
  */
 export function attend(cache, queries, options = {}) {
   const began = performance.now();
@@ -161,13 +164,15 @@ export function attend(cache, queries, options = {}) {
 /**
  * The paper's threshold for ReLU attention (arXiv 2410.10165), in logits of scale 1 / sqrt(d): where coordinates of n keys
  * and m queries are independent and normal, with probability 1 - delta no query has more than 2 n^(4/5) keys at or above it.
- * @param {object} given
+ * @param {object} given what the keys and queries are like
  * @param {number} given.n keys
  * @param {number} given.d numbers per key
  * @param {number} [given.m] queries, default 1
  * @param {number} [given.delta] 0..1, default 0.01
  * @param {number} [given.sigmaQ] deviation of the queries' coordinates, default 1
  * @param {number} [given.sigmaK] deviation of the keys' coordinates, default 1
+ * @returns {number} for `b` of attend()
+ * @throws {import('../errors.js').HalfspaceError} bad-argument: a number that is out of range
  */
 export function reluThreshold({ n, d, m = 1, delta = 0.01, sigmaQ = 1, sigmaK = 1 }) {
   for (const [field, value] of Object.entries({ n, d, m })) checkInteger(field, value, 1, Number.MAX_SAFE_INTEGER);

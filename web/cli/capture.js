@@ -1,7 +1,7 @@
 /** Keys, values and queries of a model at work on a text, for benches of attention alone. */
 import { checkInteger } from '../checks.js';
-import { Context } from '../context.js';
 import { badArgument } from '../errors.js';
+import { Context } from '../generation/context.js';
 import { loadEngine, progress, readText } from './common.js';
 
 /**
@@ -34,7 +34,7 @@ export function hasModel({ model, file }) {
 /**
  * Prefills ctx tokens exactly into a cache of f32, decodes the `steps` that follow, and gives the model's memory back.
  * @param {CaptureOptions} options
- * @param {{layers: number[], steps: number}} what
+ * @param {{layers?: number[], steps: number}} what layers: default all
  * @returns {Promise<Capture>}
  */
 export async function capture(options, { layers, steps }) {
@@ -45,7 +45,8 @@ export async function capture(options, { layers, steps }) {
     const ids = engine.tokenize(text);
     const needed = checkInteger('ctx', ctx, 1, 2 ** 20) + steps;
     if (ids.length < needed) throw badArgument('file', `has ${ids.length} tokens, ${needed} are needed`, ids.length, needed);
-    layers.forEach((layer) => checkInteger('layer', layer, 0, engine.config.nLayers - 1));
+    const taken = layers ?? Array.from({ length: engine.config.nLayers }, (_, layer) => layer);
+    taken.forEach((layer) => checkInteger('layer', layer, 0, engine.config.nLayers - 1));
     const context = new Context(engine.wasm, engine.model, engine.config, { capacity: needed, kv: engine.kv });
     context.setAttention('dense');
     const bar = progress('prefill', 'tokens');
@@ -59,7 +60,7 @@ export async function capture(options, { layers, steps }) {
     return {
       model: engine.info.name,
       variant: engine.info.variant,
-      layers: layers.map((layer) => capturedHeads(context, layer, ctx, queries)),
+      layers: taken.map((layer) => capturedHeads(context, layer, ctx, queries)),
     };
   } finally {
     engine.close();

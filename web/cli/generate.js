@@ -1,5 +1,5 @@
 /** `generate` and `compare`: answers, streamed, with their speed. */
-import { documentPrompt, questionTokens } from '../document-prompt.js';
+import { documentPrompt, questionTokens } from '../chat/document-prompt.js';
 import { HalfspaceError } from '../errors.js';
 import { loadEngine, printJson, progress, readText } from './common.js';
 import { medianAndMin, round } from './numbers.js';

@@ -8,8 +8,9 @@ import { env } from 'node:process';
 
 import { Unzip, UnzipInflate } from 'fflate';
 
+import { fetchOrFail } from '../bytes/http.js';
+import { openSource } from '../bytes/sources.js';
 import { HalfspaceError } from '../errors.js';
-import { fetchOrFail, openSource } from '../sources.js';
 import { printJson, progress } from './common.js';
 
 /** @type {Record<string, {project: string, wheel: string, member: string, file: string, sha256: string}>} */

@@ -20,7 +20,7 @@ const SCRIPTS = new Map([
 const besideEachOther = {
   name: 'beside-each-other',
   setup({ onLoad }) {
-    onLoad({ filter: /\/web\/[\w-]+\.js$/ }, async ({ path }) => ({
+    onLoad({ filter: /\/web\/[\w/-]+\.js$/ }, async ({ path }) => ({
       contents: (await readFile(path, 'utf8')).replace(
         /new URL\('([^']+)', import\.meta\.url\)/g,
         (_, url) => `new URL('./${SCRIPTS.get(basename(url)) ?? basename(url)}', import.meta.url)`,
@@ -55,7 +55,10 @@ const page = await build({
   chunkNames: 'halfspace-[hash]',
 });
 // A worker is one file: some bundlers make classic scripts of workers, which cannot load parts.
-const worker = await build({ ...shared, entryPoints: { 'halfspace-worker': 'web/worker.js', 'halfspace-thread': 'web/thread-worker.js' } });
+const worker = await build({
+  ...shared,
+  entryPoints: { 'halfspace-worker': 'web/remote/worker.js', 'halfspace-thread': 'web/core/thread-worker.js' },
+});
 
 /** Packages that are in these files, whose licenses ask to be named. */
 const packages = new Set(

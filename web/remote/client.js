@@ -1,7 +1,7 @@
 /** The calling side of a worker (wire.js): values, generators, callbacks, abort signals and errors as if it were here. */
 import { checkInteger } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
-import { inNode } from '../runtime.js';
+import { inNode } from '../core/runtime.js';
 import { MAX_CALLS, outgoing, pack, unpack, unpackError } from './wire.js';
 
 /**
@@ -17,6 +17,7 @@ import { MAX_CALLS, outgoing, pack, unpack, unpackError } from './wire.js';
 /** Until a worker that has not begun to run counts as lost, in a page. */
 const START_SECONDS = 60;
 
+/** @internal */
 export class Remote {
   /** @type {Set<OutgoingCall>} */
   #calls = new Set();
@@ -29,7 +30,7 @@ export class Remote {
   state;
 
   /**
-   * @param {import('./wire.js').WorkerHandle} worker
+   * @param {import('../core/runtime.js').WorkerHandle} worker
    * @param {(id: number, data: any) => unknown} take makes what stands here for an object that stays in the worker
    */
   constructor(worker, take) {
@@ -178,6 +179,7 @@ export class Remote {
   }
 }
 
+/** @internal */
 class OutgoingCall {
   /** @type {Message[]} pieces, at most AHEAD, calls between them, and the end */
   #inbox = [];

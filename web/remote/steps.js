@@ -4,8 +4,8 @@ import { checkInteger } from '../checks.js';
 /**
  * @typedef {{layers: number, kvHeads: number}} Shape
  * @typedef {object} StepData
- * @property {import('../attention-params.js').AttentionStats[]} stats [1 + layers][1 + kvHeads], the first of each: all
- * @property {import('../context.js').Reported[]} reported [layers][kvHeads], empty where nothing is watched
+ * @property {import('../attention/params.js').AttentionStats[]} stats [1 + layers][1 + kvHeads], the first of each: all
+ * @property {import('../generation/context.js').Reported[]} reported [layers][kvHeads], empty where nothing is watched
  */
 
 /** @param {Shape} shape @param {number} layer @param {number} kvHead */

@@ -1,7 +1,7 @@
 /** One request at a time: the model's threads serve one generation best, and memory holds one context in use. */
+import { throwIfAborted } from '../abort.js';
 import { elapsedSince } from '../elapsed.js';
 import { HalfspaceError } from '../errors.js';
-import { throwIfAborted } from '../sources.js';
 import { ApiError } from './errors.js';
 
 const MAX_RETRY_SECONDS = 60;

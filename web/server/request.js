@@ -1,6 +1,6 @@
 /** What a client asks for, out of the body of a request to /v1/chat/completions or /v1/completions. */
-import { checkStop } from '../answer-text.js';
-import { LIMITS } from '../chat.js';
+import { LIMITS } from '../chat/chat.js';
+import { checkStop } from '../generation/answer-text.js';
 import { ApiError } from './errors.js';
 
 /**
@@ -10,7 +10,7 @@ import { ApiError } from './errors.js';
  * @property {Kind} kind
  * @property {number[]} ids the prompt
  * @property {number} maxTokens
- * @property {import('../sampler.js').SamplerOptions} sampler
+ * @property {import('../generation/sampler.js').SamplerOptions} sampler
  * @property {string[]} stop
  * @property {boolean} stream
  * @property {boolean} includeUsage a stream ends with the usage
@@ -154,7 +154,7 @@ function wantsUsage({ stream, stream_options: options }) {
 
 /**
  * @param {unknown} list
- * @returns {import('../chat.js').ChatMessage[]}
+ * @returns {import('../chat/chat.js').ChatMessage[]}
  */
 function messages(list) {
   if (!Array.isArray(list) || list.length === 0 || list.length > LIMITS.messages)

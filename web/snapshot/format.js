@@ -1,8 +1,11 @@
 /** The bytes of snapshots: FORMAT.md has the layout. What is read here is checked before it is believed. */
+import { bytesToHex } from '@noble/hashes/utils.js';
+
+import { CHUNKS } from '../core/kv.js';
 import { HalfspaceError } from '../errors.js';
 
 export const VERSION = 1;
-const MAGIC = [0x89, 0x48, 0x53, 0x4b, 0x56, 0x0d, 0x0a, 0x1a];
+const MAGIC = Uint8Array.of(0x89, 0x48, 0x53, 0x4b, 0x56, 0x0d, 0x0a, 0x1a);
 export const START_BYTES = 16;
 export const HEAD_BYTES = 48;
 export const TRAILER_BYTES = 48;
@@ -13,7 +16,6 @@ export const TYPES = { header: 1, tokens: 2, chunk: 3, trailer: 4 };
 /** As in src/kv/kv.h and src/kv/record.h. */
 export const INDEX = { leaf: 16, sink: 16, chunk: 128, growth: 8, recent: 32 };
 const UNSEALED = 1024;
-const CHUNKS = [128, 1024, 8192, 65_536];
 
 export const LIMITS = { headerBytes: 4 << 20, tokens: 2 ** 20, keys: 2 ** 24, layers: 256, kvHeads: 256, headDim: 256, parts: 1024 };
 
@@ -30,15 +32,15 @@ export const LIMITS = { headerBytes: 4 << 20, tokens: 2 ** 20, keys: 2 ** 24, la
  * @typedef {Place & {type: number, index: number, length: number, checksum: bigint}} Head of a record; index: its number in
  *   the file; length: bytes of its payload, whose checksum follows
  *
- * @typedef {object} Header
+ * @typedef {object} Header what a snapshot says of itself; FORMAT.md has more
  * @property {'context' | 'cache' | 'index'} kind of a model's context, of a cache by itself, or of keys alone
  * @property {string | null} base hash of the snapshot that this one adds to
  * @property {string | null} model fingerprint: SHA-256 of the GGUF file's bytes before its tensors, in hex
- * @property {'q8' | 'f32'} kv
+ * @property {'q8' | 'f32'} kv how keys and values are stored
  * @property {number} tokens positions handed out
- * @property {{layers: number, kvHeads: number, headDim: number}} shape
- * @property {{leaf: number, sink: number, chunk: number, growth: number, recent: number, maxChunk: number}} index
- * @property {Record<string, number> | null} rope
+ * @property {{layers: number, kvHeads: number, headDim: number}} shape of the caches
+ * @property {{leaf: number, sink: number, chunk: number, growth: number, recent: number, maxChunk: number}} index constants that the index was built with, in keys
+ * @property {Record<string, number> | null} rope the rotary embedding that keys went through
  * @property {number} dropped positions after the sink of which nothing is kept
  * @property {[number, number][][]} layout of each layer its parts, oldest first: keys in chunks, keys in all
  * @property {number[]} valueNorms of each layer and KV head: no value is longer
@@ -67,8 +69,7 @@ export function fileStart() {
  */
 export function checkStart(bytes) {
   if (MAGIC.some((byte, i) => bytes[i] !== byte)) {
-    const found = Array.from(bytes.subarray(0, MAGIC.length), (byte) => byte.toString(16).padStart(2, '0')).join('');
-    throw bad('magic', 'must be that of a snapshot', found, '8948534b560d0a1a');
+    throw bad('magic', 'must be that of a snapshot', bytesToHex(bytes.subarray(0, MAGIC.length)), bytesToHex(MAGIC));
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const version = view.getUint32(MAGIC.length, true);

@@ -1,9 +1,10 @@
 /** The bytes of a snapshot's source in pieces, whatever it is. */
+import { throwIfAborted } from '../abort.js';
+import { openSource } from '../bytes/sources.js';
 import { badArgument } from '../errors.js';
-import { openSource, throwIfAborted } from '../sources.js';
 
 /**
- * @typedef {import('../sources.js').ByteSource} ByteSource
+ * @typedef {import('../bytes/sources.js').ByteSource} ByteSource
  * @typedef {string | URL | Blob | Uint8Array | ArrayBuffer | ReadableStream<Uint8Array> | ByteSource} SnapshotSource a path, a
  *   URL, a File, bytes, a stream, or what a store opens
  */

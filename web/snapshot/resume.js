@@ -1,6 +1,6 @@
 /** Reads snapshots, each of which adds to the one before, to their end. */
+import { isByteSource } from '../bytes/sources.js';
 import { badArgument } from '../errors.js';
-import { isByteSource } from '../sources.js';
 import { openPieces } from './pieces.js';
 import { SnapshotReader } from './reader.js';
 import { Staging } from './staging.js';
@@ -11,15 +11,15 @@ const MAX_SOURCES = 1024;
  * @typedef {import('./pieces.js').SnapshotSource} SnapshotSource
  * @typedef {import('./reader.js').SnapshotInfo} SnapshotInfo
  *
- * @typedef {object} ReadOptions
- * @property {AbortSignal} [signal]
- * @property {(bytes: number, total: number | undefined) => void} [onProgress] total: where the sizes of all sources are known
+ * @typedef {object} ReadOptions how a snapshot is read
+ * @property {AbortSignal} [signal] ends the reading with 'aborted'
+ * @property {(bytes: number, total: number | undefined) => void} [onProgress] called with bytes read, and all of them: total, where the sizes of all sources are known
  */
 
 /** One source, of which the header was read. */
 class Opened {
   /**
-   * @param {import('../wasm-loader.js').Wasm} wasm
+   * @param {import('../core/wasm-loader.js').Wasm} wasm
    * @param {SnapshotSource} source
    * @param {AbortSignal | undefined} signal
    * @param {(bytes: number) => void} onBytes
@@ -72,7 +72,7 @@ class Opened {
 
   async #next() {
     const { value } = await this.records.next();
-    this.reader.accept(/** @type {import('./reader.js').Record} */ (value));
+    this.reader.accept(/** @type {import('./reader.js').SnapshotRecord} */ (value));
   }
 
   /** The rest. @param {import('./reader.js').Sink} sink @param {SnapshotInfo} [previous] */
@@ -91,7 +91,7 @@ class Opened {
 
 /**
  * @template T
- * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {import('../core/wasm-loader.js').Wasm} wasm
  * @param {SnapshotSource} source
  * @param {AbortSignal | undefined} signal
  * @param {(opened: Opened) => Promise<T>} read as far as is wanted
@@ -107,7 +107,7 @@ async function readStart(wasm, source, signal, read) {
 }
 
 /**
- * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {import('../core/wasm-loader.js').Wasm} wasm
  * @param {SnapshotSource} source
  * @param {AbortSignal} [signal]
  */
@@ -115,7 +115,7 @@ export const readHeader = (wasm, source, signal) => readStart(wasm, source, sign
 
 /**
  * The header and, of a context, the tokens, without what is behind them.
- * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {import('../core/wasm-loader.js').Wasm} wasm
  * @param {SnapshotSource} source
  * @param {AbortSignal} [signal]
  * @returns {Promise<{header: import('./format.js').Header, tokens: number[]}>}
@@ -127,7 +127,7 @@ export const readTokens = (wasm, source, signal) =>
   });
 
 /**
- * @param {import('../wasm-loader.js').Wasm} wasm
+ * @param {import('../core/wasm-loader.js').Wasm} wasm
  * @param {SnapshotSource | SnapshotSource[]} source one snapshot, or it and those that add to it, in order
  * @param {(headers: import('./format.js').Header[], total: number | undefined) => import('./reader.js').Sink} sinkOf what takes
  *   their chunks; total: bytes of all sources, where their sizes are known

@@ -1,7 +1,7 @@
 /** Snapshots as streams of bytes: one record after the other, made when it is asked for. */
-import { badArgument, HalfspaceError } from '../errors.js';
-import { createSha256 } from '../sha256.js';
-import { throwIfAborted } from '../sources.js';
+import { aborted, throwIfAborted } from '../abort.js';
+import { createSha256 } from '../bytes/sha256.js';
+import { badArgument } from '../errors.js';
 import {
   CHECKED_BYTES,
   encodeHeader,
@@ -15,22 +15,23 @@ import {
   TYPES,
   writeHead,
 } from './format.js';
+import { bytesOf } from './kv.js';
 import { Staging } from './staging.js';
 
 /**
  * @typedef {import('./reader.js').SnapshotInfo} SnapshotInfo
  *
  * @typedef {object} Subject what a snapshot is taken of
- * @property {import('../wasm-loader.js').Wasm} wasm
+ * @property {import('../core/wasm-loader.js').Wasm} wasm
  * @property {Omit<import('./format.js').Header, 'base'>} header
  * @property {number[]} [tokens] of a context
  * @property {(place: import('./format.js').Place) => number} kv pointer to the cache of a place's layer, KV head and part
  * @property {() => void} check throws when it is no longer what it was
  * @property {() => void} release called once, when the stream has ended
  *
- * @typedef {object} SnapshotOptions
+ * @typedef {object} SnapshotOptions what a snapshot is to hold
  * @property {SnapshotInfo} [since] an earlier snapshot: only what is new is written, and the two are loaded together
- * @property {AbortSignal} [signal]
+ * @property {AbortSignal} [signal] ends the stream with 'aborted'
  * @property {(info: SnapshotInfo) => void} [onInfo] called once, with the last bytes: what `since` may be next time
  */
 
@@ -72,9 +73,8 @@ class Records {
       if (record) yield record;
     }
     const hash = this.#hash.hex();
-    const info = { hash, header: this.header, bytes: 0, records: this.#index + 1, checksums: this.#checksums };
     yield this.#trailer(hash);
-    return { ...info, bytes: this.#bytes };
+    return { hash, header: this.header, bytes: this.#bytes, records: this.#index, checksums: this.#checksums };
   }
 
   /** @param {number} type @param {Uint8Array} payload */
@@ -93,8 +93,8 @@ class Records {
 
   /** @param {import('./format.js').Place} place @returns {Uint8Array | undefined} undefined where the earlier snapshot has it */
   #chunk(place) {
-    const length = this.#staging.bytesOf(this.header, place);
     const { wasm } = this.subject;
+    const length = bytesOf(wasm, this.header, place);
     const { sealed, first, keys } = place;
     const payload = this.#staging.reserve(length);
     wasm.check(wasm.exports.hs_record_write(this.subject.kv(place), sealed ? 1 : 0, first, keys, payload), placeText(place));
@@ -163,7 +163,7 @@ export function snapshotStream(subject, { since, signal, onInfo } = {}) {
   const stop = () => {
     if (!open) return;
     finish();
-    controller.error(new HalfspaceError('aborted', 'aborted by the caller', { cause: signal?.reason }));
+    controller.error(aborted(signal));
   };
   return new ReadableStream(
     {

@@ -3,8 +3,8 @@
  * written (opfs-manifest.js). Web locks keep tabs apart: one for the pointers, and one for each data file, held while it is written and while
  * it is read. A data file that nothing points to is removed once nobody holds its lock; the browser lets go of what a killed tab held.
  */
+import { openSource } from '../bytes/sources.js';
 import { HalfspaceError } from '../errors.js';
-import { openSource } from '../sources.js';
 import { openWriter } from './opfs-file.js';
 import { readManifest, SLOTS, writeManifest } from './opfs-manifest.js';
 import { createClock, notFound, Store } from './store.js';
@@ -16,9 +16,11 @@ const DATA = 'data-';
 const USED_GRAIN_MS = 60_000;
 
 /**
+ * The store of this origin. What tabs that were killed left half-written there is removed.
  * @param {{folder?: string, maxBytes?: number, directory?: FileSystemDirectoryHandle}} [options] folder: a store each, default
  *   'halfspace'; maxBytes: default none but the browser's quota; directory: where the folder is, default the origin's root
  * @returns {Promise<Store>}
+ * @throws {HalfspaceError} unsupported: there is no such file system here; bad-argument: maxBytes; io; quota
  */
 export async function openOpfsStore({ folder = 'halfspace', maxBytes = Infinity, directory } = {}) {
   const { storage, locks } = globalThis.navigator ?? {};

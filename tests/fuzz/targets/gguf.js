@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 
 import fc from 'fast-check';
 
-import { modelConfig } from '../../../web/config.js';
-import { readGguf } from '../../../web/gguf.js';
-import { createTokenizer } from '../../../web/tokenizer.js';
+import { modelConfig } from '../../../web/model/config.js';
+import { readGguf } from '../../../web/model/gguf.js';
+import { createTokenizer } from '../../../web/tokenizer/tokenizer.js';
 import { headerFields, memorySource, models } from '../models.js';
 import { mutated, mutations } from '../mutate.js';
 import { worksOrRefuses } from '../oracle.js';

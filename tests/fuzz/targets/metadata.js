@@ -1,9 +1,9 @@
 /** Metadata of any types and values: configuration and tokenizer, and texts through it. */
 import fc from 'fast-check';
 
-import { modelConfig } from '../../../web/config.js';
-import { readGguf } from '../../../web/gguf.js';
-import { createTokenizer } from '../../../web/tokenizer.js';
+import { modelConfig } from '../../../web/model/config.js';
+import { readGguf } from '../../../web/model/gguf.js';
+import { createTokenizer } from '../../../web/tokenizer/tokenizer.js';
 import { memorySource, models } from '../models.js';
 import { anyValue } from '../mutate.js';
 import { worksOrRefuses } from '../oracle.js';

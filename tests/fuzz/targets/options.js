@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 
 import { attend, HsrIndex, KvCache } from '../../../web/attention.js';
-import { attentionParams } from '../../../web/attention-params.js';
+import { attentionParams } from '../../../web/attention/params.js';
 import { Engine } from '../../../web/engine.js';
-import { createSampler } from '../../../web/sampler.js';
+import { createSampler } from '../../../web/generation/sampler.js';
 import { models } from '../models.js';
 import { anyValue, limitNumber } from '../mutate.js';
 import { worksOrRefuses } from '../oracle.js';

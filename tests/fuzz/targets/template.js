@@ -1,9 +1,9 @@
 /** Chat templates: well-formed programs that a grammar makes, and broken pieces of them. */
 import fc from 'fast-check';
 
-import { renderChat } from '../../../web/chat.js';
-import { createTokenizer } from '../../../web/tokenizer.js';
-import { readGguf } from '../../../web/gguf.js';
+import { renderChat } from '../../../web/chat/chat.js';
+import { readGguf } from '../../../web/model/gguf.js';
+import { createTokenizer } from '../../../web/tokenizer/tokenizer.js';
 import { memorySource, models, TEMPLATE } from '../models.js';
 import { worksOrRefuses } from '../oracle.js';
 

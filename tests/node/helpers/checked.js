@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 
 const module = await WebAssembly.compile(await readFile(new URL('../../../build/checked.simd.wasm', import.meta.url)));
 
-/** @typedef {import('../../../web/wasm-loader.js').Exports} Exports */
+/** @typedef {import('../../../web/core/wasm-loader.js').Exports} Exports */
 
 /** Options of Engine.load(), and `wasm` of the attention API. A new object, so that it gets an instance of its own. */
 export const checkedBuild = () => ({ variant: /** @type {const} */ ('simd'), wasm: { simd: module } });

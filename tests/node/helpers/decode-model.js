@@ -1,6 +1,6 @@
 /** The same model with its quantised weights decoded to f16: what llama.cpp computes without rounding activations to 8 bits. */
-import { readGguf } from '../../../web/gguf.js';
-import { openSource } from '../../../web/sources.js';
+import { openSource } from '../../../web/bytes/sources.js';
+import { readGguf } from '../../../web/model/gguf.js';
 import { stringAt } from './gguf-edit.js';
 import { writeGguf } from './gguf-writer.js';
 import { fromHalf, toHalf } from './half.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { getLlama } from 'node-llama-cpp';
 
-import { compareDistributions } from '../../../web/distributions.js';
+import { compareDistributions } from '../../../web/generation/distributions.js';
 
 /** Smaller log-probabilities do not matter, and llama.cpp gives them as 0. */
 const LEAST_LOG = -80;

@@ -1,5 +1,5 @@
 /** Logits of what comes after a prefix. */
-import { Context } from '../../../web/context.js';
+import { Context } from '../../../web/generation/context.js';
 
 /**
  * Two tokens after a prefix, one read and one decoded. Runs in any runtime.

@@ -85,11 +85,11 @@ export function randomModel({
   type = 'F32',
   tied = true,
   ropeFreqs = false,
-  layers = arch === 'gemma3' ? 7 : 2,
   printable = false,
   metadata = {},
   keys = {},
   seed = 1,
+  layers = arch === 'gemma3' ? 7 : 2,
 }) {
   const random = seededRandom(seed);
   const gemma = arch === 'gemma3';

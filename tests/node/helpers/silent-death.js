@@ -2,7 +2,7 @@
  * A program: the second of an engine's two threads dies in a job and says nothing, as one that was killed. Writes what the calls
  * after that threw, as "code field value", one a line. Argument: whether the owner may block, 0 or 1.
  */
-import { Context } from '../../../web/context.js';
+import { Context } from '../../../web/generation/context.js';
 import { HalfspaceError } from '../../../web/errors.js';
 import { Engine } from '../../../web/index.js';
 import { randomModel } from './random-model.js';

@@ -1,11 +1,11 @@
 /** From a model's file to the first token of a short prompt. In any runtime. */
+import { KV_TYPES } from '../../core/kv.js';
 import { Engine } from '../../engine.js';
-import { KV_TYPES } from '../../kv-types.js';
 import { engineOptions } from '../engine-options.js';
 
 /**
  * @typedef {object} FirstToken
- * @property {import('../../wasm-loader.js').Variant} variant
+ * @property {import('../../core/wasm-loader.js').Variant} variant
  * @property {number} threads
  * @property {number} ms all of it
  * @property {number} loadMs until the engine is ready

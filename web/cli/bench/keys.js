@@ -1,5 +1,5 @@
 /** Keys, values and queries for benches of attention alone, of any number: a model's, continued with noise, or Gaussian. */
-import { createRandom } from '../../sampler.js';
+import { createRandom } from '../../generation/sampler.js';
 
 /** The first positions, which a model attends to as a sink: they stay the first ones, and there are no more of them. */
 const SINKS = 16;

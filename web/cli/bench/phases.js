@@ -7,7 +7,7 @@ export const profileBuilds = (folder) => ({ relaxed: new URL('profile.relaxed.wa
 
 /** The core's own counters (wasm/profile.c). */
 export class CoreProfile {
-  /** @param {import('../../wasm-loader.js').Wasm} wasm of a build with a clock */
+  /** @param {import('../../core/wasm-loader.js').Wasm} wasm of a build with a clock */
   constructor(wasm) {
     this.wasm = wasm;
     const bytes = wasm.bytes(0, wasm.memory.buffer.byteLength);

@@ -1,5 +1,5 @@
 /** Keys of low dimension and the queries that are asked of them. */
-import { createRandom } from '../../sampler.js';
+import { createRandom } from '../../generation/sampler.js';
 import { normals } from './keys.js';
 
 /**

@@ -1,14 +1,15 @@
 /** `bench quality`: speed against error of attention inside the engine, over the same tokens after the same prefix. */
-import { Context, nextTurn } from '../../context.js';
-import { compareDistributions, logProbability } from '../../distributions.js';
 import { checkInteger } from '../../checks.js';
 import { badArgument } from '../../errors.js';
+import { Context } from '../../generation/context.js';
+import { compareDistributions, logProbability } from '../../generation/distributions.js';
+import { nextTurn } from '../../generation/next-turn.js';
 import { loadEngine, progress, readText } from '../common.js';
 import { medianAndMin, percent, round, significant } from '../numbers.js';
 import { environment, Report } from './report.js';
 
 /**
- * @typedef {import('../../attention-params.js').EngineAttention} EngineAttention
+ * @typedef {import('../../attention/params.js').EngineAttention} EngineAttention
  * @typedef {import('../../engine.js').Engine} Engine
  *
  * @typedef {object} Run a configuration that decodes

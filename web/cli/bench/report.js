@@ -31,6 +31,20 @@ export function environment(variant, { runtime = processName(), peers = [], thre
 
 const SIMD = { simd: 'SIMD128', relaxed: 'relaxed SIMD' };
 
+/**
+ * A table as text and as Markdown.
+ * @param {string[]} head
+ * @param {(string | number)[][]} rows
+ */
+export function tableText(head, rows) {
+  const lines = [head, ...rows.map((row) => row.map(String))];
+  const widths = head.map((_, i) => Math.max(...lines.map((line) => line[i].length)));
+  const aligned = lines.map((line) => line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))));
+  const ruler = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(Math.max(1, width - 1))}:`));
+  const bars = [aligned[0], ruler, ...aligned.slice(1)].map((cells) => `| ${cells.join(' | ')} |`);
+  return { plain: aligned.map((cells) => cells.join('  ').trimEnd()).join('\n'), markdown: `${bars.join('\n')}\n` };
+}
+
 /** Lines, tables and charts in the order they came. */
 export class Report {
   /** @type {{plain: string, markdown: string}[]} */
@@ -58,12 +72,7 @@ export class Report {
    * @param {(string | number)[][]} rows
    */
   table(head, rows) {
-    const lines = [head, ...rows.map((row) => row.map(String))];
-    const widths = head.map((_, i) => Math.max(...lines.map((line) => line[i].length)));
-    const aligned = lines.map((line) => line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))));
-    const ruler = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(Math.max(1, width - 1))}:`));
-    const bars = [aligned[0], ruler, ...aligned.slice(1)].map((cells) => `| ${cells.join(' | ')} |`);
-    this.#parts.push({ plain: aligned.map((cells) => cells.join('  ').trimEnd()).join('\n'), markdown: `${bars.join('\n')}\n` });
+    this.#parts.push(tableText(head, rows));
   }
 
   /**

@@ -1,7 +1,8 @@
 /** A model's context that is timed: prefilled, and decoding rounds of tokens after which it is as before. In any runtime. */
-import { Context } from '../../context.js';
-import { compareDistributions } from '../../distributions.js';
-import { createSampler } from '../../sampler.js';
+import { Context } from '../../generation/context.js';
+import { compareDistributions } from '../../generation/distributions.js';
+import { createSampler } from '../../generation/sampler.js';
+import { mean } from '../numbers.js';
 import { CoreProfile, totalOf } from './phases.js';
 
 /**
@@ -119,8 +120,8 @@ export class Session {
     return {
       ms,
       quality: {
-        kl: compared.reduce((sum, { kl }) => sum + kl, 0) / ids.length,
-        top1Agreement: compared.filter(({ sameTop }) => sameTop).length / ids.length,
+        kl: mean(compared.map(({ kl }) => kl)),
+        top1Agreement: mean(compared.map(({ sameTop }) => (sameTop ? 1 : 0))),
         exactFraction,
       },
     };

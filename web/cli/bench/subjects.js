@@ -21,7 +21,7 @@ import { Session } from './session.js';
  * @property {() => Promise<void>} close
  *
  * @typedef {Subject & {tokenize: (text: string) => Promise<number[]>, detokenize: (ids: number[]) => Promise<string>,
- *   variant: import('../../wasm-loader.js').Variant, threads: number,
+ *   variant: import('../../core/wasm-loader.js').Variant, threads: number,
  *   profileRound: (ids: number[], mode: Mode) => Promise<import('./phases.js').Phases>,
  *   profilePrefill: (ids: number[], mode: Mode) => Promise<import('./phases.js').Phases>}} Ours the last two where options.profile
  *

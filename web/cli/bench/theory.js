@@ -1,7 +1,7 @@
 /** `bench theory`: half-space reporting where theory has it sublinear, beside a full scan, and in the dimensions of attention. */
 import { HsrIndex, PartitionTree } from '../../attention.js';
-import { coreOf } from '../../attention/core.js';
 import { checkInteger } from '../../checks.js';
+import { sharedWasm } from '../../core/shared.js';
 import { badArgument } from '../../errors.js';
 import { progress } from '../common.js';
 import { mean, percent, significant } from '../numbers.js';
@@ -18,7 +18,7 @@ const LEAST_SIZE = 64;
 const MOST_SIZE = 2 ** 20;
 
 /**
- * @typedef {import('../../wasm-loader.js').LoadOptions} LoadOptions
+ * @typedef {import('../../core/wasm-loader.js').LoadOptions} LoadOptions
  * @typedef {{power: number, fitted: number}} Theory power of n, 0 for a logarithm; fitted: x of the n^x that fits it over
  *   the sizes measured
  * @typedef {{exponent: number, rms: number, rmsOfTheory: number}} Growth n^exponent fits with relative errors of rms,
@@ -36,7 +36,7 @@ export async function theory(options) {
   const sizes = [...new Set(given)].sort((a, b) => a - b);
   if (sizes.length < 2) throw badArgument('sizes', 'must be two or more, to grow', sizes.length, 2);
   const wasm = { variant: options.variant };
-  const where = environment((await coreOf(wasm)).wasm.variant);
+  const where = environment((await sharedWasm(wasm)).variant);
   // The first calls run code that is not optimised yet.
   await measureTree(POINTS[0], sizes[0], 2, wasm);
   await measureIndex(sizes[0], INDEX_DIMS[0], wasm);
@@ -86,10 +86,10 @@ const workOf = ({ nodes, keys }) => nodes + keys;
 const productsOf = ({ screened, refined, exact }) => screened + refined + exact;
 
 /** Keys reported left out: n^(1 - 1/floor(d/2)), a logarithm for d = 2, 3. @param {number} d */
-const powerOf = (d) => 1 - 1 / Math.floor(d / 2);
+export const powerOf = (d) => 1 - 1 / Math.floor(d / 2);
 
 /** @param {number} d @returns {(n: number) => number} */
-const boundOf = (d) => (powerOf(d) === 0 ? Math.log2 : (n) => n ** powerOf(d));
+export const boundOf = (d) => (powerOf(d) === 0 ? Math.log2 : (n) => n ** powerOf(d));
 
 /** @param {number} d @param {number[]} sizes @returns {Theory} */
 function theoryOf(d, sizes) {
@@ -116,7 +116,7 @@ function growthOf(rows, value, d) {
  * @param {LoadOptions} wasm
  * @returns {Promise<TreeRow>}
  */
-async function measureTree(points, n, d, wasm) {
+export async function measureTree(points, n, d, wasm) {
   const keys = points.keys(n, d);
   const queries = points.queries(QUERIES, d);
   const tree = await PartitionTree.create({ keys, dim: d, wasm });
