@@ -1,11 +1,11 @@
 /** Tasks beyond perplexity: what a model finds in a long text, by each way of attention. */
-import { Context } from '../../../web/context.js';
+import { Context, nextTurn } from '../../../web/context.js';
 import { readText } from '../../../web/cli/common.js';
 import { Engine } from '../../../web/index.js';
 import { createRandom } from '../../../web/sampler.js';
 import { allTasks } from '../tasks/index.js';
 import { sentencesOf } from '../tasks/haystack.js';
-import { describe } from '../tasks/report.js';
+import { DENSE, describe, NO_DOCUMENT } from '../tasks/report.js';
 import { askQuestion } from '../tasks/score.js';
 
 /**
@@ -14,100 +14,105 @@ import { askQuestion } from '../tasks/score.js';
  * @typedef {import('../tasks/report.js').Result} Result
  *
  * @typedef {object} Sizes
- * @property {{length: number, rope?: import('../../../web/config.js').RopeOptions}[]} contexts tokens of each haystack
+ * @property {{length: number, read: 'both' | 'hsr', rope?: import('../../../web/config.js').RopeOptions}[]} contexts tokens of each
+ *   haystack; hsr: it is read by Algorithm 2 alone, both: exactly, and once more by Algorithm 2
  * @property {Omit<import('../tasks/index.js').Counts, 'votes'>} counts
  * @property {number} tokensPerVote what someone bought is said as often as the haystack has so many tokens
- * @property {boolean} prefillHsr the haystack is read by Algorithm 2 alone, instead of exactly, and once more by Algorithm 2
- * @property {number} certified questions of each task, as it is slow: about a second for each token at 8000
- * @property {number} certifiedUpTo tokens
+ * @property {number} exact tokens of each task that exact attention decodes, as it is slow: the first questions that they are enough for
+ * @property {number} certified the same of certified attention, a second for each token at 8000
+ * @property {number} slowUpTo tokens of the context in which certified attention and exact attention with the least keys take part
  *
  * @typedef {object} Way
  * @property {string} name
  * @property {EngineAttention} attention
  * @property {'exact' | 'hsr' | 'none'} after how the haystack was read, or none of it
- * @property {number} most questions of each task
+ * @property {number} most tokens of each task that it decodes
  */
 
-const DENSE = 'dense';
-const NO_DOCUMENT = 'no document';
 const SEED = 2404;
 
 /** @type {Sizes} */
 const FULL = {
-  contexts: [{ length: 2048 }, { length: 4096 }, { length: 8000 }, { length: 16_000, rope: { scaling: 'yarn', factor: 2 } }],
+  contexts: [
+    { length: 2048, read: 'both' },
+    { length: 4096, read: 'both' },
+    { length: 8000, read: 'both' },
+    { length: 16_000, read: 'hsr', rope: { scaling: 'yarn', factor: 2 } },
+  ],
   counts: { needles: 10, several: 2, chains: 3, people: 12, passages: 8 },
   tokensPerVote: 256,
-  prefillHsr: false,
-  certified: 1,
-  certifiedUpTo: 8000,
+  exact: 80,
+  certified: 25,
+  slowUpTo: 8000,
 };
 
 /** @type {Sizes} */
 const QUICK = {
-  contexts: [{ length: 2048 }],
+  contexts: [{ length: 2048, read: 'hsr' }],
   counts: { needles: 5, several: 1, chains: 1, people: 5, passages: 3 },
   tokensPerVote: 256,
-  prefillHsr: true,
-  certified: 1,
-  certifiedUpTo: 2048,
+  exact: 30,
+  certified: 15,
+  slowUpTo: 2048,
 };
 
 /** @param {import('../section.js').Section} section @param {import('../section.js').Setting} setting */
-export const run = (section, setting) => runTasks(section, setting, setting.quick ? QUICK : FULL);
+export async function run(section, setting) {
+  const sizes = setting.quick ? QUICK : FULL;
+  describe(section, await ask(setting, sizes), sizes);
+}
 
 /**
- * @param {import('../section.js').Section} section
+ * Every question in every context and way.
  * @param {import('../section.js').Setting} setting
- * @param {Sizes} sizes
+ * @param {Sizes} [sizes]
  */
-export async function runTasks(section, setting, sizes) {
-  let sentences = sentencesOf(await readText(setting.file));
+export async function ask({ file, model, variant, log }, sizes = FULL) {
+  let sentences = sentencesOf(await readText(file));
   /** @type {Result[]} */
   const results = [];
-  for (const { length, rope } of sizes.contexts) {
-    const engine = await Engine.load(setting.model, { variant: setting.variant, rope });
+  for (const { length, read, rope } of sizes.contexts) {
+    const engine = await Engine.load(model, { variant, rope });
     try {
       const encode = (/** @type {string} */ text) => engine.tokenize(text, { addSpecial: false });
       const counts = { ...sizes.counts, votes: Math.floor(length / sizes.tokensPerVote) };
       const { haystack, questions } = allTasks(encode, createRandom(SEED + length), sentences, length, counts);
       sentences = sentences.slice(haystack.used); // each context goes on where the one before ended
       const where = rope === undefined ? `${length}` : `${length} (${rope.scaling} ${rope.factor})`;
-      setting.log(`${where}: ${questions.length} questions, ${haystack.placed.length} planted sentences`);
-      results.push(...(await answers(engine, haystack.ids, questions, waysOf(length, sizes), setting.log)).map((result) => ({ where, length, ...result }))); // prettier-ignore
+      log(`${where}: ${questions.length} questions, ${haystack.placed.length} planted sentences`);
+      const answers = await answerAll(engine, haystack.ids, questions, waysOf(length, read, sizes), log);
+      results.push(...answers.map((answer) => ({ where, length, ...answer })));
     } finally {
       engine.close();
     }
   }
-  describe(section, results, sizes);
+  return results;
 }
 
 /**
  * Dense first: the others are compared with it. Each is what its name says, however short the context; the default alone may fall
  * back to dense.
  * @param {number} n
+ * @param {'both' | 'hsr'} read
  * @param {Sizes} sizes
  * @returns {Way[]}
  */
-function waysOf(n, { prefillHsr, certified, certifiedUpTo }) {
+function waysOf(n, read, { exact, certified, slowUpTo }) {
   const named = { denseBelow: 0, denseAbove: 1 };
-  const read = prefillHsr ? 'hsr' : 'exact';
+  const after = read === 'both' ? 'exact' : 'hsr';
+  const all = Infinity;
   /** @type {Way[]} */
   const ways = [
-    { name: DENSE, after: read, attention: { mode: 'dense' }, most: Infinity },
-    { name: 'fast (default)', after: read, attention: {}, most: Infinity },
-    { name: 'fast, no far field', after: read, attention: { ...named, farField: false }, most: Infinity },
-    { name: 'exact r = n^0.8', after: read, attention: { ...named, strength: 'exact', r: Math.ceil(n ** 0.8) }, most: Infinity },
-    { name: 'exact r = 64', after: read, attention: { ...named, strength: 'exact', r: 64 }, most: Infinity },
-    {
-      name: 'certified 0.1',
-      after: read,
-      attention: { ...named, strength: 'certified', eps: 0.1 },
-      most: n <= certifiedUpTo ? certified : 0,
-    },
-    { name: NO_DOCUMENT, after: 'none', attention: { mode: 'dense' }, most: Infinity },
+    { name: DENSE, after, attention: { mode: 'dense' }, most: all },
+    { name: 'fast (default)', after, attention: {}, most: all },
+    { name: 'fast after hsr prefill', after: 'hsr', attention: {}, most: read === 'both' ? all : 0 },
+    { name: 'fast, no far field', after, attention: { ...named, farField: false }, most: all },
+    { name: 'exact r = n^0.8', after, attention: { ...named, strength: 'exact', r: Math.ceil(n ** 0.8) }, most: exact },
+    { name: 'exact r = 64', after, attention: { ...named, strength: 'exact', r: 64 }, most: n <= slowUpTo ? exact : 0 },
+    { name: 'certified 0.1', after, attention: { ...named, strength: 'certified', eps: 0.1 }, most: n <= slowUpTo ? certified : 0 },
+    { name: NO_DOCUMENT, after: 'none', attention: { mode: 'dense' }, most: all },
   ];
-  if (!prefillHsr) ways.splice(2, 0, { name: 'fast after hsr prefill', after: 'hsr', attention: {}, most: Infinity });
-  return ways;
+  return ways.filter(({ most }) => most > 0);
 }
 
 /**
@@ -117,23 +122,25 @@ function waysOf(n, { prefillHsr, certified, certifiedUpTo }) {
  * @param {Way[]} ways
  * @param {(text: string) => void} log
  */
-async function answers(engine, ids, questions, ways, log) {
+async function answerAll(engine, ids, questions, ways, log) {
   /** @type {Map<Way['after'], Context | undefined>} */
   const prefixes = new Map([['none', undefined]]);
   for (const { after } of ways) {
     if (prefixes.has(after)) continue;
-    const began = performance.now();
-    prefixes.set(after, await read(engine, ids, after === 'hsr' ? { prefill: 'hsr' } : { mode: 'dense' }));
-    log(`${ids.length} tokens read (${after}) in ${Math.round((performance.now() - began) / 1000)} s`);
+    prefixes.set(after, await prefilled(engine, ids, after === 'hsr' ? { prefill: 'hsr' } : { mode: 'dense' }));
+    log(`${ids.length} tokens read (${after})`);
   }
   /** @type {Map<string, number>} */
-  const asked = new Map();
-  const results = questions.flatMap((question) => {
-    const before = asked.get(question.task) ?? 0;
-    asked.set(question.task, before + 1);
-    const taking = ways.filter(({ most }) => before < most);
-    return answersOf(engine, prefixes, question, taking);
-  });
+  const tokens = new Map();
+  const results = [];
+  for (const [i, question] of questions.entries()) {
+    const { task, cue, answer } = question;
+    tokens.set(task, (tokens.get(task) ?? 0) + cue.length + answer.length - 1);
+    const taking = ways.filter(({ most }) => Number(tokens.get(task)) <= most);
+    results.push(...answersOf(engine, prefixes, question, taking));
+    if (i % 10 === 9) log(`${i + 1} questions`);
+    await nextTurn();
+  }
   for (const prefix of prefixes.values()) prefix?.release();
   return results;
 }
@@ -155,7 +162,7 @@ function answersOf(engine, prefixes, question, [dense, ...others]) {
 }
 
 /** @param {Engine} engine @param {number[]} ids @param {EngineAttention} attention */
-async function read(engine, ids, attention) {
+async function prefilled(engine, ids, attention) {
   const context = new Context(engine.wasm, engine.model, engine.config, { capacity: ids.length, kv: engine.kv });
   context.setAttention(attention);
   await context.prefill(ids, { logits: 'none' });

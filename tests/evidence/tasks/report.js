@@ -17,8 +17,8 @@ import { NEEDLE, TASKS } from './index.js';
  * @property {Answer} dense the same question, by dense attention
  */
 
-const DENSE = 'dense';
-const NO_DOCUMENT = 'no document';
+export const DENSE = 'dense';
+export const NO_DOCUMENT = 'no document';
 /** From here on less than chance. */
 const RARE = 0.01;
 const DEPTHS = 5;
@@ -31,7 +31,7 @@ const unique = (/** @type {string[]} */ names) => [...new Set(names)];
 /**
  * @param {import('../section.js').Section} section
  * @param {Result[]} results
- * @param {{prefillHsr: boolean, certified: number, certifiedUpTo: number}} sizes
+ * @param {import('../sections/tasks.js').Sizes} sizes
  */
 export function describe(section, results, sizes) {
   const ways = unique(results.map(({ way }) => way)).filter((way) => way !== DENSE && way !== NO_DOCUMENT);
@@ -85,8 +85,9 @@ function exactShare(of) {
 const select = (results, wanted) =>
   results.filter((result) => Object.entries(wanted).every(([field, value]) => result[/** @type {keyof Result} */ (field)] === value));
 
-/** @param {import('../section.js').Section} section @param {{prefillHsr: boolean, certified: number, certifiedUpTo: number}} sizes */
-function introduce(section, { prefillHsr, certified, certifiedUpTo }) {
+/** @param {import('../section.js').Section} section @param {import('../sections/tasks.js').Sizes} sizes */
+function introduce(section, { contexts, exact, certified, slowUpTo }) {
+  const byHsr = contexts.filter(({ read }) => read === 'hsr').map(({ length }) => length);
   section.text(
     `Into real text are planted: needles (a number for a name, each of its own depth), several needles (three numbers for one name; two are
 given, the third is asked for), variables (a value, and two links after it: the value, each link, and the value of the last variable, which
@@ -95,10 +96,10 @@ more the longer the text). Copying begins a passage of the text again. The tasks
 continued, since a small model that is asked in words fails at all of them.`,
   );
   section.text(
-    `One reading of the text (${prefillHsr ? 'by Algorithm 2, to be quick' : 'exact, and once more by Algorithm 2 for "fast after hsr prefill"'}) is what every question goes on from. The
+    `One reading of the text is what every question goes on from: exact, and once more by Algorithm 2 for "fast after hsr prefill"${byHsr.length > 0 ? `; by Algorithm 2 alone, to be quicker, at ${byHsr.join(', ')} tokens` : ''}. The
 question's tokens and the answer's are decoded one by one by the way of attention that the column names. An answer is right where every
-token of it is the most probable one, that is, where greedy decoding says it. Certified attention takes ${certified} of each task's questions up to
-${certifiedUpTo} tokens, as it is slow; differences are to dense over the same questions.`,
+token of it is the most probable one, that is, where greedy decoding says it. Exact and certified attention are slow: they decode ${exact} and
+${certified} tokens of each task, certified and r = 64 up to ${slowUpTo} tokens of context. Differences are to dense over the same questions.`,
   );
 }
 
