@@ -15,7 +15,7 @@ export function copying(encode, count) {
   return {
     plants: [],
     ask(haystack) {
-      const passages = haystack.runs.filter(({ ids }) => ids.length >= CUE + ANSWER);
+      const passages = haystack.runs.filter(({ ids }) => ids.length >= CUE + ANSWER && isOnce(haystack.ids, ids.slice(0, CUE)));
       if (passages.length < count) throw new Error(`there are ${passages.length} passages of ${CUE + ANSWER} tokens, not ${count}`);
       return Array.from({ length: count }, (_, i) => {
         const { at, ids } = passages[Math.floor((i * passages.length) / count)];
@@ -29,3 +29,6 @@ export function copying(encode, count) {
     },
   };
 }
+
+/** Whether nothing else begins the same way. @param {number[]} ids @param {number[]} cue */
+const isOnce = (ids, cue) => ids.filter((_, at) => cue.every((id, i) => ids[at + i] === id)).length === 1;
