@@ -213,7 +213,7 @@ test('the section runs from its question to its tables', async () => {
     counts: { needles: 2, several: 1, chains: 1, people: 2, passages: 2 },
     tokensPerVote: 250,
     exact: 100,
-    certified: 60,
+    certified: 80,
     slowUpTo: 1000,
   };
   const results = await ask({ quick: true, model, file, log: () => undefined }, sizes);
