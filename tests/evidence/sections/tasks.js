@@ -5,6 +5,7 @@ import { Engine } from '../../../web/index.js';
 import { createRandom } from '../../../web/sampler.js';
 import { allTasks } from '../tasks/index.js';
 import { sentencesOf } from '../tasks/haystack.js';
+import { shuffled } from '../tasks/question.js';
 import { DENSE, describe, NO_DOCUMENT } from '../tasks/report.js';
 import { askQuestion } from '../tasks/score.js';
 
@@ -76,11 +77,13 @@ export async function ask({ file, model, variant, log }, sizes = FULL) {
     try {
       const encode = (/** @type {string} */ text) => engine.tokenize(text, { addSpecial: false });
       const counts = { ...sizes.counts, votes: Math.floor(length / sizes.tokensPerVote) };
-      const { haystack, questions } = allTasks(encode, createRandom(SEED + length), sentences, length, counts);
+      const random = createRandom(SEED + length);
+      const { haystack, questions } = allTasks(encode, random, sentences, length, counts);
       sentences = sentences.slice(haystack.used); // each context goes on where the one before ended
       const where = rope === undefined ? `${length}` : `${length} (${rope.scaling} ${rope.factor})`;
+      // In any order: the first ones, which are all that the slow ways take, are of every depth.
       log(`${where}: ${questions.length} questions, ${haystack.placed.length} planted sentences`);
-      const answers = await answerAll(engine, haystack.ids, questions, waysOf(length, read, sizes), log);
+      const answers = await answerAll(engine, haystack.ids, shuffled(random, questions), waysOf(length, read, sizes), log);
       results.push(...answers.map((answer) => ({ where, length, ...answer })));
     } finally {
       engine.close();

@@ -22,6 +22,7 @@ export const NO_DOCUMENT = 'no document';
 /** From here on less than chance. */
 const RARE = 0.01;
 const DEPTHS = 5;
+const ALL = 'all tasks';
 
 /** @param {Result[]} results @param {(answer: Answer) => number} value @returns {number} */
 const meanOf = (results, value) => mean(results.map(({ answer }) => value(answer)));
@@ -85,18 +86,31 @@ function exactShare(of) {
 const select = (results, wanted) =>
   results.filter((result) => Object.entries(wanted).every(([field, value]) => result[/** @type {keyof Result} */ (field)] === value));
 
+/**
+ * @param {import('../sections/tasks.js').Sizes['contexts']} contexts
+ * @param {'both' | 'hsr'} wanted
+ * @param {string} how in words
+ */
+function readingOf(contexts, wanted, how) {
+  const lengths = contexts.filter(({ read }) => read === wanted).map(({ length }) => length);
+  return lengths.length > 0 ? [`${how}, at ${lengths.join(', ')} tokens`] : [];
+}
+
 /** @param {import('../section.js').Section} section @param {import('../sections/tasks.js').Sizes} sizes */
 function introduce(section, { contexts, exact, certified, slowUpTo }) {
-  const byHsr = contexts.filter(({ read }) => read === 'hsr').map(({ length }) => length);
+  const readings = [
+    readingOf(contexts, 'both', 'exact, and once more by Algorithm 2 for "fast after hsr prefill"'),
+    readingOf(contexts, 'hsr', 'by Algorithm 2 alone, to be quicker'),
+  ].flat();
   section.text(
     `Into real text are planted: needles (a number for a name, each of its own depth), several needles (three numbers for one name; two are
 given, the third is asked for), variables (a value, and two links after it: the value, each link, and the value of the last variable, which
 no sentence says), and what people bought (the most frequent purchase is asked for, said in half of the sentences on someone, which are the
 more the longer the text). Copying begins a passage of the text again. The tasks are those of RULER (arXiv 2404.06654), as a text to be
-continued, since a small model that is asked in words fails at all of them.`,
+continued rather than a question in words, which suits a small model.`,
   );
   section.text(
-    `One reading of the text is what every question goes on from: exact, and once more by Algorithm 2 for "fast after hsr prefill"${byHsr.length > 0 ? `; by Algorithm 2 alone, to be quicker, at ${byHsr.join(', ')} tokens` : ''}. The
+    `One reading of the text is what every question goes on from: ${readings.join('; ')}. The
 question's tokens and the answer's are decoded one by one by the way of attention that the column names. An answer is right where every
 token of it is the most probable one, that is, where greedy decoding says it. Exact and certified attention are slow: they decode ${exact} and
 ${certified} tokens of each task, certified and r = 64 up to ${slowUpTo} tokens of context. Differences are to dense over the same questions.`,
@@ -180,11 +194,11 @@ function compared(of) {
 
 /** @param {Result[]} results @param {string[]} ways */
 const comparisons = (results, ways) =>
-  ways.flatMap((way) =>
-    TASKS.map((task) => ({ way, task, of: select(results, { way, task }) }))
-      .filter(({ of }) => of.length > 0)
-      .map(({ of, ...which }) => ({ ...which, ...compared(of) })),
-  );
+  ways.flatMap((way) => {
+    const own = select(results, { way });
+    const tasks = TASKS.map((task) => ({ task, of: select(own, { task }) })).filter(({ of }) => of.length > 0);
+    return [{ task: ALL, of: own }, ...tasks].map(({ task, of }) => ({ way, task, ...compared(of) }));
+  });
 
 /** @param {import('../section.js').Section} section @param {Result[]} results @param {string[]} ways */
 function chanceTable(section, results, ways) {
