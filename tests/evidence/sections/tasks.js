@@ -81,8 +81,8 @@ export async function ask({ file, model, variant, log }, sizes = FULL) {
       const { haystack, questions } = allTasks(encode, random, sentences, length, counts);
       sentences = sentences.slice(haystack.used); // each context goes on where the one before ended
       const where = rope === undefined ? `${length}` : `${length} (${rope.scaling} ${rope.factor})`;
-      // In any order: the first ones, which are all that the slow ways take, are of every depth.
       log(`${where}: ${questions.length} questions, ${haystack.placed.length} planted sentences`);
+      // In any order: the first ones, which are all that the slow ways take, are of every depth.
       const answers = await answerAll(engine, haystack.ids, shuffled(random, questions), waysOf(length, read, sizes), log);
       results.push(...answers.map((answer) => ({ where, length, ...answer })));
     } finally {
