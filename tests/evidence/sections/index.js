@@ -4,6 +4,7 @@ import { run as cost } from './cost.js';
 import { run as crossover } from './crossover.js';
 import { run as growth } from './growth.js';
 import { run as lemma } from './lemma.js';
+import { run as tasks } from './tasks.js';
 
 /**
  * @type {{name: string, title: string, run: (section: import('../section.js').Section,
@@ -16,3 +17,4 @@ export const SECTIONS = [
   { name: 'crossover', title: 'Where attention by the index beats dense', run: crossover },
   { name: 'growth', title: 'Growth with n and d', run: growth },
 ];
+export const SECTIONS = [{ name: 'tasks', title: 'Tasks beyond perplexity', run: tasks }];
