@@ -54,7 +54,9 @@ export class Step {
     this.kvHead = index % shape.kvHeads;
     const at = wasm.exports.hs_choose_step() >>> 0;
     this.words = new Uint32Array(wasm.memory.buffer, at, 9).slice();
-    [, , , , , , this.n, this.group, this.headDim] = this.words;
+    this.n = this.words[6];
+    this.group = this.words[7];
+    this.headDim = this.words[8];
     /** Logit = scale * <query, key>. */
     this.scale = new Float32Array(wasm.memory.buffer, at + 36, 1)[0];
   }

@@ -28,7 +28,8 @@ export class KeyNotes {
     while (this.distance.length < n) this.distance.push(distanceOf(row(this.distance.length), this.mean));
     while ((this.low.length + 1) * PAGE <= n) {
       const page = Array.from({ length: PAGE }, (_, i) => row(this.low.length * PAGE + i));
-      const bound = (/** @type {(...xs: number[]) => number} */ of) => Float32Array.from(page[0], (_, d) => of(...page.map((key) => key[d])));
+      const bound = (/** @type {(...xs: number[]) => number} */ of) =>
+        Float32Array.from(page[0], (_, d) => of(...page.map((key) => key[d])));
       this.low.push(bound(Math.min));
       this.high.push(bound(Math.max));
     }
