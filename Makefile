@@ -114,7 +114,7 @@ valgrind: tools-valgrind ## the C tests under valgrind, without sanitizers (take
 certify: tools-native ## a million certified queries, half with each form of the kernels: each bound against the true error (takes minutes)
 	HS_QUERIES=500000 HS_FLAGS="-O2 -march=native" sh tests/native/run.sh strengths
 
-test-node: wasm bench-builds evidence-builds checked tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
+test-node: wasm bench-builds evidence-builds checked tools-npm tests/bench/node_modules/.package-lock.json ## JavaScript, the engine on a real model, and native llama.cpp as oracle
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
 
 fuzz: fuzz-js ## inputs that nobody wrote, for SECONDS=60 each; fails on a finding
@@ -157,7 +157,7 @@ evidence-quick: wasm bench-builds evidence-builds tools-npm tools-bench tools-br
 	$(EVIDENCE) --out $(BUILD)/evidence-quick --quick
 
 # One program after the other runs under coverage: C natively in both forms, JavaScript in every process and worker that Node starts.
-coverage: wasm bench-builds evidence-builds tools-npm tools-coverage ## lines and branches of src and web that tests run; fails below 90 %, and below 100 % of what parses (half an hour)
+coverage: wasm bench-builds evidence-builds tests/bench/node_modules/.package-lock.json tools-npm tools-coverage ## lines and branches of src and web that tests run; fails below 90 %, and below 100 % of what parses (half an hour)
 	rm -rf $(BUILD)/coverage && mkdir -p $(BUILD)/coverage/v8
 	HS_FLAGS="-O1 -fprofile-instr-generate -fcoverage-mapping" LLVM_PROFILE_FILE=$(BUILD)/coverage/%m.profraw sh tests/native/run.sh
 	llvm-profdata-19 merge -o $(BUILD)/coverage/native.profdata $(BUILD)/coverage/*.profraw

@@ -1,6 +1,4 @@
 /** Attention inside the model over keys that JavaScript chooses, or by the engine: build/evidence.*.wasm (choose.c). */
-import { readFile } from 'node:fs/promises';
-
 import { attentionParams, attentionStats, statsWords } from '../../web/attention-params.js';
 import { HalfspaceError } from '../../web/errors.js';
 
@@ -13,34 +11,23 @@ import { HalfspaceError } from '../../web/errors.js';
  * @property {ArrayLike<number>} [logWeights] what is added to their logits; default nothing
  */
 
-const BUILDS = /** @type {const} */ (['simd', 'relaxed']);
-/** What `choose` calls, by the memory of the instance. @type {WeakMap<WebAssembly.Memory, () => void>} */
+/** What `choose` of an instance calls, by its memory. @type {WeakMap<WebAssembly.Memory, () => void>} */
 const answers = new WeakMap();
-/** @type {Promise<WebAssembly.Module[]> | undefined} */
-let compiled;
 
-/**
- * Compiles the builds; instances of them import what the shipped ones do not.
- * @returns {Promise<{wasm: Record<'simd' | 'relaxed', WebAssembly.Module>}>} options of Engine.load()
- */
-export async function evidenceBuild() {
-  compiled ??= Promise.all(BUILDS.map(compile));
-  const [simd, relaxed] = await compiled;
-  return { wasm: { simd, relaxed } };
+const { instantiate } = WebAssembly;
+/** The builds import one function more than the shipped ones, which the loader knows nothing of. */
+function instantiateChosen(/** @type {WebAssembly.Module} */ module, /** @type {any} */ imports) {
+  const chosen = module instanceof WebAssembly.Module && WebAssembly.Module.imports(module).some(({ name }) => name === 'choose');
+  if (!chosen) return instantiate(module, imports);
+  const { memory } = imports.env;
+  return instantiate(module, { env: { ...imports.env, choose: () => answers.get(memory)?.() } });
 }
 
-/** @param {string} name */
-async function compile(name) {
-  const module = await WebAssembly.compile(await readFile(new URL(`../../build/evidence.${name}.wasm`, import.meta.url)));
-  const { instantiate } = WebAssembly;
-  WebAssembly.instantiate = /** @type {any} */ (
-    (/** @type {WebAssembly.Module} */ given, /** @type {any} */ imports) => {
-      if (given !== module) return instantiate(given, imports);
-      const { memory } = imports.env;
-      return instantiate(given, { env: { ...imports.env, choose: () => answers.get(memory)?.() } });
-    }
-  );
-  return module;
+/** Options of Engine.load(). */
+export function evidenceBuild() {
+  WebAssembly.instantiate = /** @type {any} */ (instantiateChosen);
+  const built = (/** @type {string} */ name) => new URL(`../../build/evidence.${name}.wasm`, import.meta.url);
+  return { wasm: { simd: built('simd'), relaxed: built('relaxed') } };
 }
 
 /** One KV head's step, whose output the last of attend() and engine() of each query head gives. */
@@ -117,7 +104,8 @@ export class Step {
 }
 
 /**
- * Decodes a token; for each layer and KV head in turn `attend` gives the output.
+ * Decodes a token; for each layer and KV head in turn `attend` gives the output. What it throws ends the step in its middle: the
+ * context is of no more use then.
  * @param {Context} context of an engine of evidenceBuild(), without sliding windows and with one thread
  * @param {number} id
  * @param {(step: Step) => void} attend

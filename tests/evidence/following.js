@@ -38,7 +38,7 @@ export class Following {
    * @param {{keys: number, tokens: number}} size tokens: as many can be decoded after them
    */
   static async open({ model, file, variant, log }, { keys, tokens }) {
-    const engine = await loadEngine({ model, variant, ...(await evidenceBuild()) });
+    const engine = await loadEngine({ model, variant, ...evidenceBuild() });
     const ids = engine.tokenize(await readText(file)).slice(0, keys + tokens + 1);
     if (ids.length <= keys + tokens) throw new Error(`${file} has ${ids.length} tokens, ${keys + tokens + 1} are needed`);
     const prefix = new Context(engine.wasm, engine.model, engine.config, { capacity: keys, kv: engine.kv });

@@ -1,4 +1,6 @@
 /** hnswlib-wasm's graphs, in Node. */
+import { readdir } from 'node:fs/promises';
+
 import { installedPath, installedVersion } from '../bench/installed.js';
 
 /** @typedef {import('./selectors.js').Graph} Graph */
@@ -12,8 +14,10 @@ export async function hnswGraphs({ neighbours, buildEf, ef }) {
   const version = await installedVersion('hnswlib-wasm');
   // It was compiled for pages and their workers, and looks for what these have and Node has not.
   Object.assign(globalThis, { importScripts: () => {} });
-  const { loadHnswlib } = await import(`file://${installedPath('hnswlib-wasm/dist/hnswlib.js')}`);
-  const { HierarchicalNSW } = await loadHnswlib();
+  // Its own loader waits for a file system of pages, too.
+  const dist = installedPath('hnswlib-wasm/dist');
+  const name = (await readdir(dist)).find((file) => /^hnswlib-\w+\.js$/.test(file));
+  const { HierarchicalNSW } = await (await import(`file://${dist}/${name}`)).default();
   const SEED = 100;
   return {
     version,
