@@ -324,8 +324,8 @@ test('sections on a tiny model', async (t) => {
   await t.test('relu', async () => {
     const { tables } = await quick('relu', model, file);
     assert.equal(tables.length, 3);
-    for (const { rows } of tables.slice(0, 2)) assert.ok(rows.every(([, queries, same]) => same === `${queries} of ${queries}`));
-    assert.deepEqual([tables[0].rows[1][3], tables[0].rows[2][3]], ['0.1', '1']);
+    for (const { rows } of tables.slice(0, 2)) assert.ok(rows.every(([, queries, , same]) => same === `${queries} of ${queries}`));
+    assert.deepEqual([tables[0].rows[1][4], tables[0].rows[2][4]], ['0.1', '1']);
     assert.deepEqual(tables[2].rows[0].slice(3), [0, '100']);
   });
   await t.test('baselines', async () => {

@@ -1,7 +1,7 @@
 /** ReLU^alpha: what half-space reporting gives at the paper's threshold and at others, and a model whose softmax is replaced. */
 import { HsrIndex, reluThreshold } from '../../../web/attention.js';
 import { gaussianKeys, randomQueries } from '../../../web/cli/bench/points.js';
-import { mean, percent, significant } from '../../../web/cli/numbers.js';
+import { mean, percent, round, significant } from '../../../web/cli/numbers.js';
 import { Following } from '../following.js';
 
 /**
@@ -14,6 +14,7 @@ import { Following } from '../following.js';
  * @typedef {object} Look at one query and threshold
  * @property {boolean} same reported exactly the keys that brute force finds
  * @property {number} n
+ * @property {number} b of products
  * @property {number} reported
  * @property {import('../../../web/attention/hsr-index.js').IndexStats} stats
  */
@@ -21,8 +22,8 @@ import { Following } from '../following.js';
 const SIZES = { full: { keys: 8000, steps: 4, tokens: 32, everyLayer: 1 }, quick: { keys: 2000, steps: 2, tokens: 8, everyLayer: 10 } };
 const GAUSSIAN_QUERIES = 64;
 const DELTA = 0.01;
-/** From here on little is left of what the model would have said. */
-const USELESS_KL = 0.5;
+/** From here on the model says something else. */
+const OTHER_KL = 0.1;
 /** Shares of the keys that other thresholds keep, and the paper's n^0.8. @param {number} n */
 const sharesOf = (n) => [0.001, 0.01, 0.05, Math.ceil(n ** 0.8) / n, 0.5];
 const PAPER = "the paper's b";
@@ -41,13 +42,14 @@ export async function run(section, setting) {
     ];
     section.text(
       `The half-space reports that ReLU^alpha attention is made of, of ${keys} keys as the index stores them: whether the set is exactly ` +
-        'that of a look at each key, how large it is, and what the index looked at to find it (in 4 bits, of which a sample is looked at twice, in 8 bits, in full). The ' +
-        `paper's b takes the deviation of the coordinates of keys and queries, m queries and delta = ${DELTA}, and is to keep at most ` +
+        'that of a look at each key, how large it is, and what the index looked at to find it: in 4 bits, of which a sample is looked ' +
+        'at twice, in 8 bits, and in full. b is a mean, in logits of scale 1 / sqrt(d). ' +
+        `The paper's b takes the deviation of the coordinates of keys and queries, m queries and delta = ${DELTA}, and is to keep at most ` +
         '2 n^0.8 keys; the other thresholds are chosen for each query, to keep the share that their name says.',
     );
     for (const source of sources) {
       const looks = await reports(source.tasks, setting);
-      describeReports(section, source.name, keys, looks);
+      describeReports(section, { ...source, keys, headDim }, looks);
       sayReports(section, source.name, keys, looks);
     }
     await describeModel(section, following, tasks, { keys, tokens });
@@ -114,7 +116,7 @@ async function reports(tasks, { variant }) {
           const { positions, stats } = index.report(query, b);
           const expected = Array.from(products.keys()).filter((position) => products[position] >= b);
           const same = positions.length === expected.length && expected.every((position, i) => positions[i] === position);
-          looks.set(name, [...(looks.get(name) ?? []), { same, n: products.length, reported: positions.length, stats }]);
+          looks.set(name, [...(looks.get(name) ?? []), { same, n: products.length, b, reported: positions.length, stats }]);
         }
       }
     } finally {
@@ -136,13 +138,14 @@ function thresholds(products, paper) {
   ];
 }
 
-/** @param {Section} section @param {string} source @param {number} keys @param {Map<string, Look[]>} looks */
-function describeReports(section, source, keys, looks) {
+/** @param {Section} section @param {{name: string, keys: number, headDim: number}} source @param {Map<string, Look[]>} looks */
+function describeReports(section, { name: source, keys, headDim }, looks) {
   const rows = [...looks].map(([name, list]) => {
     const over = (/** @type {(look: Look) => number} */ pick) => percent(mean(list.map((look) => pick(look) / look.n)));
     return [
       name,
       list.length,
+      round(mean(list.map(({ b }) => b)) / Math.sqrt(headDim), 2),
       `${list.filter(({ same }) => same).length} of ${list.length}`,
       over(({ reported }) => reported),
       Math.max(...list.map(({ reported }) => reported)),
@@ -153,7 +156,7 @@ function describeReports(section, source, keys, looks) {
   });
   section.table(
     `Reports over ${source}; 2 n^0.8 = ${Math.round(2 * keys ** 0.8)} keys`,
-    ['threshold', 'queries', 'same as brute force', 'reported %', 'most keys', '4-bit %', '8-bit %', 'exact %'],
+    ['threshold', 'queries', 'b', 'same as brute force', 'reported %', 'most keys', '4-bit %', '8-bit %', 'exact %'],
     rows,
   );
 }
@@ -176,8 +179,8 @@ function sayReports(section, source, keys, looks) {
   if (empty > 0)
     section.says(
       `The paper's threshold lies so high that ${empty} of ${paper.length} queries over ${source} have no key at all above it, and the mean is ` +
-        `${significant(mean(paper.map(({ reported }) => reported)), 2)} keys where it allows ${Math.round(limit)}: as a bound it holds ` +
-        'with room to spare, as a setting it is of no use.',
+        `${significant(mean(paper.map(({ reported }) => reported)), 2)} keys where it allows ${Math.round(limit)}` +
+        (over === 0 ? ': as a bound it holds with room to spare, as a setting it is of no use.' : '.'),
     );
 }
 
@@ -221,10 +224,11 @@ async function describeModel(section, following, tasks, { keys, tokens }) {
   );
   const [dense, ...others] = rows;
   const best = others.reduce((a, b) => (b.quality.kl < a.quality.kl ? b : a));
-  if (best.quality.kl > USELESS_KL)
+  if (best.quality.kl > OTHER_KL)
     section.says(
-      `ReLU^alpha attention, though computed without error, is useless in a model trained with softmax: the best of ${others.length} settings ` +
-        `(${best.name}) has perplexity ${significant(best.quality.perplexity, 3)} where softmax has ${significant(dense.quality.perplexity, 3)}.`,
+      `ReLU^alpha attention has no error of its own, but is not what a model trained with softmax needs: the best of ${others.length} settings ` +
+        `(${best.name}) has perplexity ${significant(best.quality.perplexity, 3)} where softmax has ${significant(dense.quality.perplexity, 3)}, ` +
+        `KL ${significant(best.quality.kl, 2)}.`,
     );
 }
 
