@@ -206,7 +206,7 @@ function describe(section, setting, size, rows) {
     `Each way of choosing keys has the same budget of keys that a query head reads exactly, of ${keys} keys of ` +
       `${setting.file.split('/').at(-1)} as the cache stores them. KL and top token: all layers and heads replaced for the ${tokens} tokens ` +
       `that follow, the prefix read densely, against dense attention over the same tokens. Error: |output - dense output| / |dense ` +
-      `output|, mean over all heads and ${looked} tokens, for the queries that dense attention leads to.`,
+      `output|, mean over all heads and ${looked} of the tokens, for the queries that dense attention leads to.`,
   );
   section.text(
     `Samples take the first ${choose.SINKS} and the newest ${choose.RECENT} keys and weigh the others by their probability; hnswlib ` +

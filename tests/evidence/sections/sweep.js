@@ -24,6 +24,7 @@ const WAYS = /** @type {const} */ ([
 ]);
 /** What a user would not notice. */
 const FINE_KL = 1e-3;
+const NOTICEABLE_RISE = 1.1;
 
 /** @param {Section} section @param {Setting} setting */
 export async function run(section, setting) {
@@ -48,7 +49,7 @@ export async function run(section, setting) {
       setting.log(name);
       found.push(rows);
     }
-    describeSweep(section, rs, paper, found);
+    describeSweep(section, paper, found);
     sayQuality(section, { keys, paper, dense, found });
     await describeLayers(section, following, { keys, looked, paper });
   } finally {
@@ -56,8 +57,8 @@ export async function run(section, setting) {
   }
 }
 
-/** @param {Section} section @param {number[]} rs @param {number} paper @param {Row[][]} found by way */
-function describeSweep(section, rs, paper, found) {
+/** @param {Section} section @param {number} paper @param {Row[][]} found by way */
+function describeSweep(section, paper, found) {
   const mark = (/** @type {number} */ r) => (r === paper ? `${r} = n^0.8` : String(r));
   for (const [w, [, title]] of WAYS.entries())
     section.table(
@@ -74,13 +75,19 @@ function describeSweep(section, rs, paper, found) {
   section.chart(
     'KL against r',
     lineChart(`KL against dense attention (${paper} = n^0.8)`, { x: 'r', y: 'KL' }, [
-      ...WAYS.map(([name], w) => ({ name, points: pointsOf(found[w], rs) })),
+      ...WAYS.map(([name], w) => ({ name, points: pointsOf(found[w], paper) })),
     ]),
   );
 }
 
-/** A logarithmic axis has no zero. @param {Row[]} rows @param {number[]} rs @returns {[number, number][]} */
-const pointsOf = (rows, rs) => rows.map(({ quality }, i) => [rs[i], Math.max(quality.kl, 1e-7)]);
+/**
+ * A logarithmic axis has no zero, and no room for two numbers in one place.
+ * @param {Row[]} rows
+ * @param {number} paper
+ * @returns {[number, number][]}
+ */
+const pointsOf = (rows, paper) =>
+  rows.filter(({ r }) => r === paper || Math.abs(Math.log2(r / paper)) > 0.5).map(({ r, quality }) => [r, Math.max(quality.kl, 1e-7)]);
 
 /** @param {Row[]} rows */
 const firstFine = (rows) => rows.find((row, i) => rows.slice(i).every(({ quality }) => quality.kl < FINE_KL));
@@ -107,6 +114,12 @@ function sayQuality(section, { keys, paper, dense, found }) {
     section.says(
       `Without far field our fast strength has a floor: it opens the leaves that look promising and no r brings back the others; KL ` +
         `is ${significant(lastDropped.kl, 2)} at r = ${dropped[dropped.length - 1].r}, against ${significant(last.kl, 2)} with far field.`,
+    );
+  const risen = far.filter(({ quality: { kl } }, i) => i > 0 && kl > NOTICEABLE_RISE * far[i - 1].quality.kl && kl > FINE_KL / 10);
+  if (risen.length > 0)
+    section.says(
+      `With far field more keys are not always better: KL is larger at r = ${risen.map(({ r }) => r).join(', ')} than at the r before ` +
+        `(${significant(risen[risen.length - 1].quality.kl, 2)} at the last of them); the estimates for what is not read exactly limit it then, not r.`,
     );
   const worse = far.filter(({ quality }, i) => quality.kl > exact[i].quality.kl && quality.kl > FINE_KL / 10);
   if (worse.length > 0)
