@@ -1,5 +1,6 @@
 /** Tasks beyond perplexity: what a model finds in a long text, by each way of attention. */
-import { Context, nextTurn } from '../../../web/generation/context.js';
+import { Context } from '../../../web/generation/context.js';
+import { nextTurn } from '../../../web/generation/next-turn.js';
 import { readText } from '../../../web/cli/common.js';
 import { Engine } from '../../../web/index.js';
 import { createRandom } from '../../../web/generation/sampler.js';
