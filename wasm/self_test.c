@@ -98,7 +98,7 @@ static int vectors_agree(void) {
     return close_to(a, b, N, 1e-5f);
 }
 
-/* Logits of eight keys of random codes: the one place where the relaxed integer dot product is used. */
+/* Logits of eight keys of random codes: with the products above all that uses the relaxed integer dot product. */
 static int logits_agree(void) {
     enum { D = 64,
            KEYS = 8,

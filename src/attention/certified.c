@@ -8,12 +8,13 @@
 
 #include <math.h>
 
-/* Shares of the allowed error that keys known to 4 bits, and refined keys without their own value, may make. */
+/* Share of the allowed error that keys known to 4 bits may make; the rest is for refined keys without their own value. */
 static const double SCREENED_PART = 0.65;
-/* Refined keys first met, as a part of all: enough to know the mass within a few percent. */
-enum { HEAD_PART = 64,
-       STEP_PART = 16,
-       HEAD_LEAST = 32 };
+enum {
+    HEAD_PART = 64,  /* one key in so many is refined at first: enough to know the mass within a few percent, */
+    HEAD_LEAST = 32, /* but no fewer keys than this */
+    STEP_PART = 16   /* one key in so many is refined in a later step at most */
+};
 
 static int is_unrefined(const hs_intervals *t, int slot) {
     return !t->refined[slot];

@@ -21,7 +21,7 @@ typedef struct {
     float *copy;        /* [slots] for selection */
     uint8_t *refined;   /* [slots] 1: radius is rounding only */
     uint8_t *chosen;    /* [slots] 1: to be evaluated exactly (certified.c) */
-    float *leaf_weight; /* [slots / HS_LEAF] (certified.c) */
+    float *leaf_weight; /* [slots / HS_LEAF] of the far field (certificate.c) */
 } hs_intervals;
 
 /* Slots first.. hold the keys of a piece. */

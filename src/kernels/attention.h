@@ -2,8 +2,8 @@
  * Attention kernels: products of a group of queries with stored keys, weights, and weighted sums of values.
  *
  * Notation: G queries share a KV head, d = head_dim, keys and planes are laid out as kv/kv.h says. Logits of query g
- * start at out + g * out_stride, one float per key. Scales of int8 rows are bf16. Key ranges are given in groups of four; kernels may write the logits
- * of up to three keys beyond a count that is not a multiple of four.
+ * start at out + g * out_stride, one float per key. Scales of int8 rows are bf16. Key ranges are given in groups of four;
+ * kernels may write the logits of up to three keys beyond a count that is not a multiple of four.
  */
 #ifndef HS_KERNELS_ATTENTION_H
 #define HS_KERNELS_ATTENTION_H

@@ -38,15 +38,15 @@ double hs_context_size(const hs_model *m, int capacity, int kv_type, const hs_co
 
 /*
  * Creates a context with room for `capacity` tokens of its own (1..HS_MAX_CAPACITY, the parent's included in the limit).
- * With a parent of the same model and KV type it continues the parent's tokens; all but the newest few are shared (kv/kv.h). NULL with an error
- * text on a value out of range or when memory is short.
+ * With a parent of the same model and KV type it continues the parent's tokens; all but the newest few are shared (kv/kv.h).
+ * NULL with an error text on a value out of range or when memory is short.
  */
 hs_context *hs_context_new(hs_model *m, int capacity, int kv_type, hs_context *parent);
 
 /* Frees the context. Error: it has children. */
 int hs_context_delete(hs_context *c);
 
-/* Keeps the first n tokens. Error: n beyond the length, or cutting into sealed or shared keys. */
+/* Keeps the first n tokens. Error: n beyond the length or below the parent's, children, or caches that are not level (below). */
 int hs_context_cut(hs_context *c, int n);
 
 /* The cache, and the attention, of one KV head of a layer. NULL with an error text when one of them is out of range. */

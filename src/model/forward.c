@@ -21,7 +21,7 @@ typedef struct {
     float *attended;  /* [n_heads * head_dim] */
     float *gate, *up; /* [ffn_dim] */
     float *angles[2]; /* [rope_dim] cosines and sines: global, sliding */
-    void *quantized;  /* the widest row, in int8 */
+    void *quantized;  /* rows of up to the widest, as hs_act has them */
     size_t bytes;
 } workspace;
 

@@ -5,7 +5,7 @@
 #include "kernels/matmul.h"
 #include "quant/tensor.h"
 
-/* The rows of a batch as f32 and, for quantised weights, in int8. */
+/* The rows of a batch as f32 and, for quantised weights, as 16-bit integers (hs_act). */
 typedef struct {
     const float *x; /* [n_tokens] rows of x_stride floats */
     int x_stride, n_tokens;

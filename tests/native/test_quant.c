@@ -6,7 +6,6 @@
 #include "quant/tensor.h"
 #include "self_test.h"
 #include "stored_weight.h"
-#include "base/hs.h"
 #include "tap.h"
 
 #include <math.h>
