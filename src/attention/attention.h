@@ -80,7 +80,7 @@ enum { HS_DENSE_BELOW = 2048,
 /* HS_OK, or HS_ERR_ARGUMENT with the field, its value and its limit as error text. */
 int hs_attention_check(const hs_attention_params *p);
 
-/* HS_ERR_ARGUMENT when one of n coordinates of queries, or its product with the scale, is NaN or beyond HS_COORDINATE_LIMIT (kv/growing.h). */
+/* HS_ERR_ARGUMENT when one of n coordinates of queries, or its product with the scale, is NaN or beyond HS_COORDINATE_LIMIT. */
 int hs_attention_check_queries(const float *q, int n, float scale);
 
 /*

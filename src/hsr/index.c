@@ -103,7 +103,7 @@ int hs_index_truncate(hs_index *index, int length) {
 
 /* Own indices of the n keys from own index `first` on, which are a chunk or unsealed, in order of arrival. */
 static void arrivals(const hs_kv *kv, int first, int n, int *own) {
-    int sealed = first >= kv->sealed_from && first < kv->sealed_to;
+    int sealed = hs_kv_is_sealed(kv, first);
     for (int i = first; i < first + n; i++) own[sealed ? kv->place[i] : i - first] = i;
 }
 
@@ -114,7 +114,7 @@ int hs_index_positions(hs_index *index, int from, int *positions, int room) {
     from = hs_max(from, 0);
     for (int first = 0, n; first < kv->count; first += n) {
         int start = hs_kv_start(kv, first);
-        n = first < kv->sealed_from || first >= kv->sealed_to ? hs_min(HS_LEAF, kv->count - first) : hs_kv_chunk(kv, first);
+        n = hs_kv_is_sealed(kv, first) ? hs_kv_chunk(kv, first) : hs_min(HS_LEAF, kv->count - first);
         if (start + n <= from) continue;
         arrivals(kv, first, n, own);
         for (int t = hs_max(0, from - start); t < n; t++) {

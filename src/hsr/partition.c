@@ -6,13 +6,12 @@
 #include "hsr/box.h"
 #include "hsr/partition_tree.h"
 #include "hsr/select.h"
+#include "kv/growing.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { LEAF = HS_PARTITION_LEAF };
-
-static const float largest_coordinate = 1e15f;
 
 typedef struct {
     hs_partition *tree;
@@ -114,10 +113,7 @@ static hs_partition *allocate(int n, int d) {
 static int check(const float *keys, int n, int d) {
     if (d < 1 || d > HS_BOX_MAX_DIM) return hs_error_set(HS_ERR_ARGUMENT, "dimension of a partition tree", d, HS_BOX_MAX_DIM);
     if (n < 1 || n > HS_PARTITION_LIMIT) return hs_error_set(HS_ERR_ARGUMENT, "keys of a partition tree", n, HS_PARTITION_LIMIT);
-    for (size_t i = 0; i < (size_t)n * (size_t)d; i++) {
-        if (!(fabsf(keys[i]) <= largest_coordinate)) return hs_error_set(HS_ERR_ARGUMENT, "coordinate of a key", (double)keys[i], (double)largest_coordinate);
-    }
-    return HS_OK;
+    return hs_check_rows("coordinate of a key", keys, d, n, d);
 }
 
 hs_partition *hs_partition_new(const float *keys, int n, int d) {

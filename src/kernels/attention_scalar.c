@@ -3,6 +3,7 @@
 
 #include "base/f16.h"
 #include "kernels/even_odd.h"
+#include "kernels/planes.h"
 #include "kernels/rotate.h"
 
 #include <math.h>
@@ -60,18 +61,12 @@ void hs_queries_prepare(hs_queries *q, const float *rows, int group, int head_di
     }
 }
 
-/* Nibble of key i, dim `dim` in a plane. */
-static int nibble(const uint8_t *plane, int d, int i, int dim) {
-    int pair = plane[i / 4 * 2 * d + dim / 8 * 16 + i % 4 * 4 + dim % 4];
-    return dim % 8 < 4 ? pair & 15 : pair >> 4;
-}
-
 void hs_logits_q8_scalar(const hs_queries *q, const uint8_t *high, const uint8_t *low, const uint16_t *k_scale, int n_groups, float *out, int out_stride) {
     for (int g = 0; g < q->group; g++) {
         for (int i = 0; i < 4 * n_groups; i++) {
             double sum = 0;
             for (int dim = 0; dim < q->head_dim; dim++) {
-                int key = (nibble(high, q->head_dim, i, dim) << 4 | nibble(low, q->head_dim, i, dim)) - 128;
+                int key = (hs_plane_nibble(high, q->head_dim, i, dim) << 4 | hs_plane_nibble(low, q->head_dim, i, dim)) - 128;
                 sum += (double)q->wide[g][hs_even_odd_place(dim)] * key;
             }
             out[g * out_stride + i] = (float)(sum * (double)q->wide_scale[g]) * hs_bf16_to_f32(k_scale[i]);
@@ -83,7 +78,7 @@ void hs_screen_scalar(const hs_queries *q, const uint8_t *high, const uint16_t *
     for (int g = 0; g < q->group; g++) {
         for (int i = 0; i < 4 * n_groups; i++) {
             int sum = 0;
-            for (int dim = 0; dim < q->head_dim; dim++) sum += q->narrow[g][dim] * nibble(high, q->head_dim, i, dim);
+            for (int dim = 0; dim < q->head_dim; dim++) sum += q->narrow[g][dim] * hs_plane_nibble(high, q->head_dim, i, dim);
             float scale = hs_bf16_to_f32(k_scale[i]), logit = ((float)sum * q->screen_scale[g] + q->screen_offset[g]) * scale;
             out[g * out_stride + i] = logit - fminf(q->screen_variance[g] * (scale * scale), 0.5f);
         }

@@ -6,9 +6,6 @@
 
 enum { HS_GROWING_LIMIT = 1 << 24 }; /* keys in one cache, removed ones that are still stored included */
 
-/* Keys and values beyond this magnitude could overflow an inner product of head_dim 256. */
-#define HS_COORDINATE_LIMIT 1e15f
-
 typedef struct {
     hs_kv kv;           /* without parent; kv.capacity grows by half, at least to what is asked */
     void *slab;         /* its memory; NULL while it holds nothing */
@@ -16,10 +13,7 @@ typedef struct {
     int seal_chunk;
 } hs_growing;
 
-/* HS_ERR_ARGUMENT when the shape is out of range (kv/kv.h). */
-int hs_kv_shape_check(const hs_kv_shape *shape);
-
-/* Creates an empty cache. HS_ERR_ARGUMENT as above. */
+/* Creates an empty cache. HS_ERR_ARGUMENT when the shape is out of range. */
 int hs_growing_init(hs_growing *c, const hs_kv_shape *shape);
 void hs_growing_free(hs_growing *c);
 
