@@ -4,6 +4,7 @@
 #include "attention/select.h"
 #include "base/profile.h"
 #include "hsr/rank.h"
+#include "kernels/vector.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,6 +5,7 @@
  */
 #include "attention/softmax.h"
 #include "hsr/hits.h"
+#include "kernels/vector.h"
 
 #include <math.h>
 #include <string.h>

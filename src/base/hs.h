@@ -21,7 +21,6 @@
  *   out              where results go, in the shape that the comment gives
  *   stride           floats from one row to the next
  *   out_stride       of out
- *   x_stride         of x
  *   y_stride         of y
  *   scratch          memory for the time of the call, HS_ALIGN-aligned: the bytes that ..._scratch_bytes() of that name gives
  */

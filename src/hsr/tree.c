@@ -2,7 +2,7 @@
 
 #include "base/hs.h"
 #include "hsr/select.h"
-#include "kernels/attention.h"
+#include "kernels/vector.h"
 #include "kv/kv.h"
 
 #include <math.h>

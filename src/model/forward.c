@@ -202,13 +202,13 @@ static int run_attention(pass *p, hs_task run, int n_tasks) {
 static int attention_branch(pass *p) {
     const hs_config *c = p->config;
     const hs_model *m = p->context->model;
-    int l = p->layer, q_width = c->n_heads * c->head_dim, kv_width = c->n_kv_heads * c->head_dim;
-    hs_rows in = hs_rows_make(p->w.h, c->dim, c->dim, p->n, p->w.quantized);
+    int l = p->layer, q_width = c->n_heads * c->head_dim;
+    hs_rows in = hs_rows_make(p->w.h, c->dim, p->n, p->w.quantized);
     for_tokens((stage){p, normalise, hs_layer_vector(m, l, HS_T_ATTN_NORM), &in});
     const hs_linear inputs[] = {
-        {hs_layer_tensor(m, l, HS_T_ATTN_Q), hs_layer_vector(m, l, HS_T_ATTN_Q_BIAS), p->w.q, q_width},
-        {hs_layer_tensor(m, l, HS_T_ATTN_K), hs_layer_vector(m, l, HS_T_ATTN_K_BIAS), p->w.k, kv_width},
-        {hs_layer_tensor(m, l, HS_T_ATTN_V), hs_layer_vector(m, l, HS_T_ATTN_V_BIAS), p->w.v, kv_width},
+        {hs_layer_tensor(m, l, HS_T_ATTN_Q), hs_layer_vector(m, l, HS_T_ATTN_Q_BIAS), p->w.q},
+        {hs_layer_tensor(m, l, HS_T_ATTN_K), hs_layer_vector(m, l, HS_T_ATTN_K_BIAS), p->w.k},
+        {hs_layer_tensor(m, l, HS_T_ATTN_V), hs_layer_vector(m, l, HS_T_ATTN_V_BIAS), p->w.v},
     };
     HS_LAP(HS_PHASE_NORM);
     hs_linear_run(inputs, 3, &in);
@@ -217,10 +217,10 @@ static int attention_branch(pass *p) {
     memset(p->beyond, 0, sizeof p->beyond);
     if (status == HS_OK) status = run_attention(p, attend_part, c->n_kv_heads * count_parts(p));
     if (status != HS_OK) return status;
-    hs_rows attended = hs_rows_make(p->w.attended, q_width, q_width, p->n, p->w.quantized);
+    hs_rows attended = hs_rows_make(p->w.attended, q_width, p->n, p->w.quantized);
     for_tokens((stage){.p = p, .rows = &attended});
     HS_LAP(HS_PHASE_NORM);
-    hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_ATTN_OUTPUT), NULL, p->w.h, c->dim}, 1, &attended);
+    hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_ATTN_OUTPUT), NULL, p->w.h}, 1, &attended);
     HS_LAP(HS_PHASE_OUTPUT);
     for_tokens((stage){.p = p, .run = add_branch, .weight = hs_layer_vector(m, l, HS_T_POST_ATTN_NORM)});
     return HS_OK;
@@ -230,19 +230,19 @@ static void feed_forward_branch(pass *p) {
     const hs_config *c = p->config;
     const hs_model *m = p->context->model;
     int l = p->layer;
-    hs_rows in = hs_rows_make(p->w.h, c->dim, c->dim, p->n, p->w.quantized);
+    hs_rows in = hs_rows_make(p->w.h, c->dim, p->n, p->w.quantized);
     for_tokens((stage){p, normalise, hs_layer_vector(m, l, HS_T_FFN_NORM), &in});
     const hs_linear inputs[] = {
-        {hs_layer_tensor(m, l, HS_T_FFN_GATE), NULL, p->w.gate, c->ffn_dim},
-        {hs_layer_tensor(m, l, HS_T_FFN_UP), NULL, p->w.up, c->ffn_dim},
+        {hs_layer_tensor(m, l, HS_T_FFN_GATE), NULL, p->w.gate},
+        {hs_layer_tensor(m, l, HS_T_FFN_UP), NULL, p->w.up},
     };
     HS_LAP(HS_PHASE_NORM);
     hs_linear_run(inputs, 2, &in);
     HS_LAP(HS_PHASE_GATE_UP);
-    hs_rows hidden = hs_rows_make(p->w.gate, c->ffn_dim, c->ffn_dim, p->n, p->w.quantized);
+    hs_rows hidden = hs_rows_make(p->w.gate, c->ffn_dim, p->n, p->w.quantized);
     for_tokens((stage){.p = p, .run = activate, .rows = &hidden});
     HS_LAP(HS_PHASE_ACTIVATE);
-    hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_FFN_DOWN), NULL, p->w.h, c->dim}, 1, &hidden);
+    hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_FFN_DOWN), NULL, p->w.h}, 1, &hidden);
     HS_LAP(HS_PHASE_DOWN);
     for_tokens((stage){.p = p, .run = add_branch, .weight = hs_layer_vector(m, l, HS_T_POST_FFN_NORM)});
 }
@@ -263,10 +263,10 @@ static void head(pass *p, int first) {
     int n = p->n - first;
     const stage s = {.p = p, .weight = (const float *)(const void *)m->global[HS_T_OUTPUT_NORM].data};
     for (int t = first; t < p->n; t++) normalise(&s, t);
-    hs_rows rows = hs_rows_make(p->w.h + (size_t)first * (size_t)c->dim, c->dim, c->dim, n, p->w.quantized);
+    hs_rows rows = hs_rows_make(p->w.h + (size_t)first * (size_t)c->dim, c->dim, n, p->w.quantized);
     hs_rows_quantize(&rows, 0, n);
     const hs_tensor *output = m->global[HS_T_OUTPUT].pack != HS_PACK_NONE ? &m->global[HS_T_OUTPUT] : &m->global[HS_T_TOKEN_EMBD];
-    hs_linear_run(&(hs_linear){output, NULL, m->logits, c->vocab}, 1, &rows);
+    hs_linear_run(&(hs_linear){output, NULL, m->logits}, 1, &rows);
     if (c->final_softcap > 0) hs_softcap(m->logits, (int)((size_t)n * (size_t)c->vocab), c->final_softcap);
 }
 

@@ -6,6 +6,7 @@
 #include "base/f16.h"
 #include "base/hs.h"
 #include "kernels/attention.h"
+#include "kernels/vector.h"
 #include "kv/kv.h"
 
 #include <math.h>
