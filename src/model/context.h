@@ -25,13 +25,22 @@ typedef struct hs_context {
     int capacity;              /* tokens of its own */
     int length;                /* tokens held, the parent's included */
     hs_kv *kv;                 /* [n_layers][n_kv_heads] */
-    uint8_t *slab;             /* the caches' memory */
     uint8_t *scratch;          /* [threads][scratch_bytes] for attention and sealing */
     size_t scratch_bytes;
     hs_head *heads; /* [n_layers][n_kv_heads] */
     void *watch;    /* memory of what is watched, or NULL */
     float *queries; /* inside it: [n_layers][n_heads * head_dim] of the last decode step, after RoPE */
 } hs_context;
+
+/* Tokens held; 0 for no context. */
+static inline int hs_context_held(const hs_context *c) {
+    return c ? c->length : 0;
+}
+
+/* Caches: KV heads of all layers. */
+static inline int hs_context_caches(const hs_context *c) {
+    return c->model->config.n_layers * c->model->config.n_kv_heads;
+}
 
 /* Bytes that hs_context_new() will allocate; may exceed what the machine has. HS_ERR_ARGUMENT when capacity or KV type is out of range. */
 double hs_context_size(const hs_model *m, int capacity, int kv_type, const hs_context *parent);
@@ -52,6 +61,9 @@ int hs_context_cut(hs_context *c, int n);
 /* The cache, and the attention, of one KV head of a layer. NULL with an error text when one of them is out of range. */
 hs_kv *hs_context_cache(const hs_context *c, int layer, int kv_head);
 hs_head *hs_context_head(const hs_context *c, int layer, int kv_head);
+
+/* HS_ERR_STATE while it has children: its keys are theirs, too. */
+int hs_context_check_childless(const hs_context *c);
 
 /* HS_ERR_STATE unless every cache holds as many tokens as the context, which those that records are read into need not. */
 int hs_context_check_level(const hs_context *c);

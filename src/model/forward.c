@@ -8,50 +8,15 @@
 #include "kernels/vector.h"
 #include "kv/growing.h"
 #include "model/linear.h"
+#include "model/workspace.h"
 
 #include <math.h>
 #include <string.h>
 
-/* The buffers of a batch, all f32 with HS_BATCH rows, laid over the model's workspace. */
-typedef struct {
-    float *x;         /* [dim] residual stream */
-    float *h;         /* [dim] normalised input, or a branch's output */
-    float *q;         /* [n_heads * head_dim] */
-    float *k, *v;     /* [n_kv_heads * head_dim] */
-    float *attended;  /* [n_heads * head_dim] */
-    float *gate, *up; /* [ffn_dim] */
-    float *angles[2]; /* [rope_dim] cosines and sines: global, sliding */
-    void *quantized;  /* rows of up to the widest, as hs_act has them */
-    size_t bytes;
-} workspace;
-
-static workspace lay_out(const hs_config *c, uint8_t *base) {
-    int q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
-    int widest = hs_max(c->dim, hs_max(q, c->ffn_dim));
-    workspace w = {0};
-    const struct {
-        float **buffer;
-        int width;
-    } parts[] = {{&w.x, c->dim}, {&w.h, c->dim}, {&w.q, q}, {&w.k, kv}, {&w.v, kv}, {&w.attended, q}, {&w.gate, c->ffn_dim}, {&w.up, c->ffn_dim}, {&w.angles[0], c->rope_dim}, {&w.angles[1], c->rope_dim}};
-    for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
-        *parts[i].buffer = (float *)(void *)(base + w.bytes);
-        w.bytes += hs_align_up((size_t)HS_BATCH * (size_t)parts[i].width * sizeof(float));
-    }
-    w.quantized = base + w.bytes;
-    w.bytes += hs_align_up(hs_act_bytes(widest, HS_BATCH));
-    return w;
-}
-
-size_t hs_workspace_bytes(const hs_config *c) {
-    /* Only distances between the buffers count here: no pointer is formed outside an object. */
-    static uint8_t origin[1];
-    return lay_out(c, origin).bytes;
-}
-
 typedef struct {
     hs_context *context;
     const hs_config *config;
-    workspace w;
+    hs_workspace w;
     int n, layer;
     uint8_t beyond[HS_MAX_HEADS * HS_PARTS]; /* by task: it met a number that attention does not take */
 } pass;
@@ -284,26 +249,26 @@ static int reserve_logits(hs_model *m, int rows) {
 
 /* Forgets the tokens of a pass that failed: nothing of them was sealed. */
 static int take_back(hs_context *c, int status) {
-    int caches = c->model->config.n_layers * c->model->config.n_kv_heads;
-    for (int i = 0; i < caches; i++) hs_kv_truncate(&c->kv[i], c->length, c->scratch);
+    for (int i = 0; i < hs_context_caches(c); i++) hs_kv_truncate(&c->kv[i], c->length, c->scratch);
     return status;
 }
 
 int hs_forward(hs_context *c, const int32_t *tokens, int n, hs_logits_wanted wanted) {
     hs_model *m = c->model;
-    int shared = c->parent ? c->parent->length : 0;
+    int shared = hs_context_held(c->parent);
     if (n < 1 || n > HS_BATCH) return hs_error_set(HS_ERR_ARGUMENT, "tokens in one call", n, HS_BATCH);
-    if (c->children > 0) return hs_error_set(HS_ERR_STATE, "context is the prefix of live contexts", c->children, 0);
+    int status = hs_context_check_childless(c);
+    if (status != HS_OK) return status;
     if (c->length - shared + n > c->capacity) return hs_error_set(HS_ERR_FULL, "context is full: tokens needed", c->length + n, c->capacity + shared);
     for (int t = 0; t < n; t++) {
         if (tokens[t] < 0 || tokens[t] >= m->config.vocab) return hs_error_set(HS_ERR_ARGUMENT, "token id", tokens[t], m->config.vocab - 1);
     }
     int rows = wanted == HS_LOGITS_ALL ? n : wanted == HS_LOGITS_LAST ? 1
                                                                       : 0;
-    int status = hs_context_check_level(c);
+    status = hs_context_check_level(c);
     if (status == HS_OK) status = reserve_logits(m, rows);
     if (status != HS_OK) return status;
-    pass p = {.context = c, .config = &m->config, .w = lay_out(&m->config, m->workspace), .n = n};
+    pass p = {.context = c, .config = &m->config, .w = hs_workspace_over(&m->config, m->workspace), .n = n};
     HS_LAP(HS_PHASE_OUTSIDE);
     embed(&p, tokens);
     HS_LAP(HS_PHASE_EMBED);

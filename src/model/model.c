@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/hs.h"
 #include "base/memory.h"
-#include "model/forward.h"
+#include "model/workspace.h"
 #include "quant/ggml.h"
 
 #include <string.h>
