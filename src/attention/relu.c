@@ -14,7 +14,7 @@ typedef struct {
     int *own;       /* own indices of the reported keys of one cache */
     float *product; /* their exact products; later logit - b */
     float *weight;
-    char *rest;
+    hs_queries *prepared;
 } relu_scratch;
 
 static size_t lay_out(relu_scratch *s, char *base, int capacity) {
@@ -22,7 +22,7 @@ static size_t lay_out(relu_scratch *s, char *base, int capacity) {
     s->own = (int *)(void *)base;
     s->product = (float *)(void *)(base + each);
     s->weight = (float *)(void *)(base + 2 * each);
-    s->rest = base + 3 * each;
+    s->prepared = (hs_queries *)(void *)(base + 3 * each);
     return 3 * each + sizeof(hs_queries);
 }
 
@@ -107,7 +107,7 @@ static void attend_one(const hs_kv *kv, const float *q, int group, int g, const 
     memset(out, 0, (size_t)d * sizeof(float));
     for (int i = 0; i < d; i++) turned[i] = sign * q[i];
     for (const hs_kv *part = kv; part; part = part->parent) {
-        int found = hs_kv_hits(part, turned, least_product(p), HS_STRATEGY_AUTO, s->own, s->product, &work, s->rest);
+        int found = hs_kv_hits(part, turned, least_product(p), HS_STRATEGY_AUTO, s->own, s->product, &work, s->prepared);
         int n = keep_weighted(part, &view, p, sign, found, s);
         note(reported, part, s, n, group, g);
         add_keys(part, n, p->alpha, s, &sum);

@@ -4,8 +4,8 @@
 #include "base/f16.h"
 #include "base/hs.h"
 #include "hsr/bound.h"
-#include "hsr/cost.h"
 #include "hsr/rank.h"
+#include "kernels/attention.h"
 
 #include <math.h>
 #include <string.h>
@@ -185,11 +185,11 @@ static int add_lower_bounds(const search *s, int run, float *lower, int n) {
     return n;
 }
 
-float hs_kv_first_threshold(const hs_kv *kv, const hs_queries *prepared, int r, void *room, hs_index_stats *stats) {
+float hs_kv_first_threshold(const hs_kv *kv, const hs_queries *prepared, int r, float *room, hs_index_stats *stats) {
     search s = {.kv = kv, .q = prepared, .stats = stats};
     int first = kv->sealed_from / HS_LEAF, leaves = (kv->sealed_to - kv->sealed_from) / HS_LEAF, n = 0;
     if ((float)r > PAYS_BELOW * (float)(kv->count - kv->removed) || leaves == 0) return -INFINITY;
-    float *lower = room, *products = lower + kv->count;
+    float *lower = room, *products = room + kv->count;
     hs_logits_rows_i8(prepared, kv->leaf_k + (size_t)first * (size_t)kv->head_dim, kv->leaf_k_scale + first, leaves, products, leaves);
     stats->leaves_bounded += leaves;
     for (int j = 0; j < leaves; j++) {
@@ -244,7 +244,7 @@ int hs_kv_keep_exact(const hs_kv *kv, const float *q, float b, int *keys, float 
     return kept;
 }
 
-int hs_kv_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, int *hits, float *products, hs_index_stats *stats, void *scratch) {
+int hs_kv_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, int *hits, float *products, hs_index_stats *stats, hs_queries *scratch) {
     hs_hits_prepare(scratch, q, kv->head_dim);
     int n = hs_kv_candidates(kv, scratch, b, strategy, hits, products, stats);
     n = hs_kv_keep_exact(kv, q, b, hits, products, n, stats);
@@ -252,7 +252,7 @@ int hs_kv_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, i
     return n;
 }
 
-int hs_kv_count_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, int *keys, float *refined, hs_index_stats *stats, void *scratch) {
+int hs_kv_count_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, int *keys, float *refined, hs_index_stats *stats, hs_queries *scratch) {
     hs_hits_prepare(scratch, q, kv->head_dim);
     int n = hs_kv_candidates(kv, scratch, b, strategy, keys, refined, stats), unsure = 0;
     for (int j = 0; j < n; j++) {

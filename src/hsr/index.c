@@ -32,6 +32,11 @@ static work lay_out(const hs_index *index) {
     return (work){keys, (float *)(void *)(keys + n), (hs_ranked *)(void *)(keys + 2 * n), index->room};
 }
 
+/* The pairs' memory as two floats per key, until there are pairs. */
+static float *floats_of(const work *w) {
+    return (float *)(void *)w->pairs;
+}
+
 hs_index *hs_index_new(int head_dim, int type, int max_chunk) {
     hs_kv_shape shape = {.head_dim = head_dim, .type = type, .keys_only = 1, .max_chunk = max_chunk};
     hs_growing cache;
@@ -176,7 +181,7 @@ int hs_index_report(hs_index *index, const float *q, float b, hs_strategy strate
 /* Finds every key with product >= some threshold, b or a higher one that r keys reach; of fewer keys than r there is no such. */
 static int find_best(const hs_index *index, const float *q, int r, float b, hs_strategy strategy, const work *w, hs_index_stats *stats) {
     const hs_kv *kv = &index->cache.kv;
-    float *lower = (float *)(void *)w->pairs;
+    float *lower = floats_of(w);
     int n = hs_kv_candidates(kv, &index->prepared, b, strategy, w->keys, w->products, stats), kept = 0;
     if (n < r) return n;
     for (int j = 0; j < n; j++) lower[j] = w->products[j] - hs_refined_radius(kv, &index->prepared, w->keys[j]);
@@ -198,7 +203,7 @@ int hs_index_top(hs_index *index, const float *q, int r, float guess, hs_strateg
     hs_hits_prepare(&index->prepared, q, kv->head_dim);
     if (guess > -INFINITY) found = find_best(index, q, r, guess, strategy, &w, did);
     if (found < r) {
-        float b = strategy == HS_STRATEGY_BRUTE ? -INFINITY : hs_kv_first_threshold(kv, &index->prepared, r, w.pairs, did);
+        float b = strategy == HS_STRATEGY_BRUTE ? -INFINITY : hs_kv_first_threshold(kv, &index->prepared, r, floats_of(&w), did);
         found = find_best(index, q, r, b, strategy, &w, did);
     }
     for (int j = 0; j < found; j++) w.pairs[j] = hs_by_product(hs_kv_position(kv, w.keys[j]), w.products[j]);

@@ -11,7 +11,7 @@ export const COORDINATE_LIMIT = 1e15;
 /** Results of one call; where there are more a second one is made. */
 export const FIRST_ROOM = 1 << 16;
 
-/** hs_strategy of src/hsr/hits.h. */
+/** hs_strategy of src/hsr/cost.h. */
 export const STRATEGIES = { auto: 0, brute: 1, screen: 2, tree: 3 };
 
 /** @typedef {import('../core/wasm-loader.js').LoadOptions} LoadOptions */
