@@ -33,7 +33,4 @@ void hs_sharpen_chosen(hs_intervals *t, const float *q);
 /* Dense attention of one query in f64, and its bound: what is left when rounding in f32 alone is too much. */
 double hs_evaluate_in_f64(hs_intervals *t, const float *q, hs_softmax *s, int g);
 
-/* |h|, h [d]. */
-double hs_length_of(const float *h, int d);
-
 #endif

@@ -36,7 +36,7 @@ hs_span hs_first_span(const hs_intervals *t) {
 }
 
 hs_span hs_next_span(const hs_span *span, const hs_intervals *t) {
-    return (hs_span){hs_next_piece(&span->piece, &t->view), span->first + keys_of(&span->piece)};
+    return (hs_span){hs_next_piece(&span->piece, &t->view), hs_span_end(span)};
 }
 
 /* A product is within its radius; so is the logit, as tanh never stretches. */
@@ -82,7 +82,7 @@ hs_intervals *hs_intervals_begin(const hs_kv *kv, const float *q, const hs_atten
     t->variance = t->query.screen_variance[0];
     t->query.screen_variance[0] = 0;
     for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
-        t->slots = span.first + keys_of(&span.piece);
+        t->slots = hs_span_end(&span);
     }
     t->visible = hs_count_visible(kv, &view);
     lay_out(t, scratch, t->slots);

@@ -34,6 +34,14 @@ typedef struct {
 hs_span hs_first_span(const hs_intervals *t);
 hs_span hs_next_span(const hs_span *span, const hs_intervals *t);
 
+/* One more than a span's last slot, and the own index of the key in a slot of it. */
+static inline int hs_span_end(const hs_span *span) {
+    return span->first + span->piece.end - span->piece.first;
+}
+static inline int hs_span_own(const hs_span *span, int slot) {
+    return span->piece.first + slot - span->first;
+}
+
 /* Scratch of hs_intervals_begin() for a cache, its parents included, of so many keys. */
 size_t hs_intervals_scratch_bytes(int capacity);
 

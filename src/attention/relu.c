@@ -3,7 +3,7 @@
  * above b have one, and the index reports every one of them with its exact product: there is no error but the rounding of
  * the sum. Weights are taken relative to the largest so far, so that no power leaves the range of a float.
  */
-#include "attention/softmax.h"
+#include "attention/decode.h"
 #include "hsr/hits.h"
 #include "kernels/vector.h"
 
@@ -32,11 +32,6 @@ size_t hs_attend_relu_scratch_bytes(int capacity) {
     return lay_out(&s, origin, capacity);
 }
 
-static double logit_of(double product, const hs_attention_params *p) {
-    double logit = (double)p->scale * product;
-    return p->softcap > 0 ? (double)p->softcap * tanh(logit / (double)p->softcap) : logit;
-}
-
 /* No key has a weight whose product with the query, turned to the sign of the scale, is below this: b undone, a little lowered. */
 static float least_product(const hs_attention_params *p) {
     double b = (double)p->b, cap = (double)p->softcap;
@@ -56,7 +51,7 @@ static float power(float x, int alpha) {
 static int keep_weighted(const hs_kv *kv, const hs_view *view, const hs_attention_params *p, float sign, int found, relu_scratch *s) {
     int n = 0;
     for (int j = 0; j < found; j++) {
-        double excess = logit_of((double)(sign * s->product[j]), p) - (double)p->b;
+        double excess = hs_logit_of((double)(sign * s->product[j]), p) - (double)p->b;
         if (!(excess > 0) || !hs_is_visible(kv, view, s->own[j])) continue;
         s->own[n] = s->own[j];
         s->product[n++] = (float)excess;

@@ -7,12 +7,8 @@ hs_view hs_view_of(const hs_attention_params *p, int length) {
     return (hs_view){end, p->window > 0 ? hs_max(0, end - p->window) : 0, p->sinks};
 }
 
-static int sees(const hs_view *view, int position) {
-    return position < view->end && (position >= view->from || position < view->sinks);
-}
-
 int hs_is_visible(const hs_kv *kv, const hs_view *view, int own_index) {
-    return hs_kv_is_live(kv, own_index) && sees(view, hs_kv_position(kv, own_index));
+    return hs_kv_is_live(kv, own_index) && hs_sees(view, hs_kv_position(kv, own_index));
 }
 
 /* Own keys first..end-1 hold the end - first positions from hs_kv_start() on in some order. */

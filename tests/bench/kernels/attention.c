@@ -1,7 +1,7 @@
 /* What a decode step does with stored keys, leaves and values; and the matrix product of prefill attention. */
 #include "bench.h"
 
-#include "attention/block.h"
+#include "attention/query_block.h"
 #include "attention/softmax.h"
 #include "base/f16.h"
 #include "base/hs.h"

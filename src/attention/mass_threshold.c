@@ -1,4 +1,4 @@
-#include "attention/select.h"
+#include "attention/mass_threshold.h"
 
 #include "base/hs.h"
 
