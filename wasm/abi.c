@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/hs.h"
 #include "base/memory.h"
-#include "base/parallel.h"
 #include "model/context.h"
 #include "model/forward.h"
 #include "model/model.h"

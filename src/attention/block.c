@@ -6,7 +6,9 @@
 #include "attention/block_leaves.h"
 #include "attention/decode.h"
 #include "attention/query_block.h"
+#include "attention/softmax.h"
 #include "base/profile.h"
+#include "kernels/attention.h"
 #include "kernels/vector.h"
 
 #include <limits.h>

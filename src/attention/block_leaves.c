@@ -8,7 +8,9 @@
 #include "attention/block_leaves.h"
 
 #include "attention/fast.h"
+#include "attention/softmax.h"
 #include "base/profile.h"
+#include "kernels/attention.h"
 #include "kernels/unpack.h"
 #include "kernels/vector.h"
 

@@ -10,6 +10,7 @@
 #include "attention/certificate.h"
 
 #include "base/f16.h"
+#include "kernels/attention.h"
 #include "kernels/vector.h"
 
 #include <math.h>

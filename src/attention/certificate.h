@@ -3,6 +3,7 @@
 #define HS_ATTENTION_CERTIFICATE_H
 
 #include "attention/interval.h"
+#include "attention/softmax.h"
 
 /* Weights of a query relative to exp(peak), by what is known of them. */
 typedef struct {

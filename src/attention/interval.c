@@ -1,7 +1,9 @@
 #include "attention/interval.h"
 
+#include "attention/softmax.h"
 #include "base/f16.h"
 #include "hsr/bound.h"
+#include "kernels/attention.h"
 #include "kernels/vector.h"
 
 #include <math.h>

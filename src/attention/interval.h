@@ -7,7 +7,8 @@
 #ifndef HS_ATTENTION_INTERVAL_H
 #define HS_ATTENTION_INTERVAL_H
 
-#include "attention/softmax.h"
+#include "attention/visible.h"
+#include "kernels/queries.h"
 
 typedef struct {
     const hs_kv *kv;

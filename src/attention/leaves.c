@@ -2,6 +2,7 @@
 #include "attention/fast.h"
 #include "attention/mass_threshold.h"
 #include "hsr/rank.h"
+#include "kernels/attention.h"
 #include "kernels/vector.h"
 
 #include <float.h>

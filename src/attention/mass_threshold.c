@@ -1,7 +1,5 @@
 #include "attention/mass_threshold.h"
 
-#include "base/hs.h"
-
 #include <math.h>
 
 static float median_of_three(float a, float b, float c) {

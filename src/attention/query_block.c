@@ -1,5 +1,6 @@
 #include "attention/query_block.h"
 
+#include "base/hs.h"
 #include "kernels/rotate.h"
 #include "kernels/unpack.h"
 

@@ -2,7 +2,7 @@
 #ifndef HS_ATTENTION_QUERY_BLOCK_H
 #define HS_ATTENTION_QUERY_BLOCK_H
 
-#include "attention/softmax.h"
+#include "kv/kv.h"
 
 enum { HS_TILE = 64 }; /* keys, or leaves, at a time */
 

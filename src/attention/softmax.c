@@ -1,5 +1,6 @@
 #include "attention/softmax.h"
 
+#include "kernels/attention.h"
 #include "kernels/vector.h"
 
 #include <math.h>

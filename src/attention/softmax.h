@@ -4,7 +4,7 @@
 
 #include "attention/attention.h"
 #include "attention/visible.h"
-#include "kernels/attention.h"
+#include "kernels/queries.h"
 
 #include <math.h>
 

@@ -6,7 +6,6 @@
 #include "kv/fields.h"
 #include "kv/store.h"
 
-#include <math.h>
 #include <string.h>
 
 /*

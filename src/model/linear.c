@@ -2,6 +2,7 @@
 
 #include "base/hs.h"
 #include "base/parallel.h"
+#include "kernels/matmul.h"
 
 #include <string.h>
 

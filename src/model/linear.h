@@ -2,7 +2,7 @@
 #ifndef HS_MODEL_LINEAR_H
 #define HS_MODEL_LINEAR_H
 
-#include "kernels/matmul.h"
+#include "kernels/activations.h"
 #include "quant/tensor.h"
 
 /* The rows of a batch as f32 and, for quantised weights, as 16-bit integers (hs_act). */
