@@ -9,6 +9,7 @@
 
 #include "attention/fast.h"
 #include "attention/softmax.h"
+#include "base/memory.h"
 #include "base/profile.h"
 #include "kernels/attention.h"
 #include "kernels/unpack.h"
@@ -53,12 +54,11 @@ static leaf_tile next_tile(const leaf_tile *t, const hs_view *view) {
     return tile_at(hs_next_leaf_run(&t->run, view), 0, t->index + 1);
 }
 
-static void lay_out(leaf_rows *r, char *base, int rows, int tiles) {
-    size_t n = (size_t)hs_max(1, hs_min(rows, LEAF_FLOATS / (hs_max(1, tiles) * HS_TILE))), leaves = (size_t)tiles * HS_TILE;
-    size_t estimates = hs_align_up(n * leaves * sizeof(float));
-    r->mass = (float *)(void *)base;
-    r->deviation = (float *)(void *)(base + estimates);
-    r->squares = (float *)(void *)(base + 2 * estimates);
+static void lay_out(leaf_rows *r, void *scratch, int head_dim, int rows, int tiles) {
+    size_t n = (size_t)hs_max(1, hs_min(rows, LEAF_FLOATS / (hs_max(1, tiles) * HS_TILE))), leaves = (size_t)tiles * HS_TILE, at = 0;
+    r->mass = hs_carve(scratch, &at, n * leaves * sizeof(float));
+    r->deviation = hs_carve(scratch, &at, n * leaves * sizeof(float));
+    r->squares = hs_carve(scratch, &at, n * (size_t)head_dim * sizeof(float));
     r->n = (int)n;
     r->tiles = tiles;
 }
@@ -198,7 +198,7 @@ void hs_attend_block_leaves(const hs_kv *kv, const hs_view *view, const hs_atten
         tiles++;
         leaves += t.n;
     }
-    lay_out(&r, b->rest, b->rows, tiles);
+    lay_out(&r, b->rest, b->head_dim, b->rows, tiles);
     int at_a_time = r.n;
     for (r.first = 0; r.first < b->rows; r.first += at_a_time) {
         r.n = hs_min(at_a_time, b->rows - r.first);

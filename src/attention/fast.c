@@ -3,6 +3,7 @@
 
 #include "attention/decode.h"
 #include "attention/mass_threshold.h"
+#include "base/memory.h"
 #include "base/profile.h"
 #include "hsr/rank.h"
 #include "kernels/vector.h"
@@ -10,24 +11,23 @@
 #include <math.h>
 #include <string.h>
 
-static size_t lay_out(hs_fast *t, char *scratch, int group, int leaves) {
-    size_t stride = ((size_t)leaves + 3) & ~(size_t)3, row = stride * sizeof(float), at = hs_align_up(sizeof(hs_fast));
-    float **const parts[] = {&t->mass, &t->deviation, &t->screened, &t->copy};
-    const size_t bytes[] = {(size_t)group * row, (size_t)group * row, (size_t)group * row * HS_LEAF, row * HS_LEAF};
-    for (int i = 0; i < 4; i++) {
-        *parts[i] = (float *)(void *)(scratch + at);
-        at += hs_align_up(bytes[i]);
-    }
-    t->slot = (int *)(void *)(scratch + at);
+/* The state itself is at the start of the scratch. */
+static size_t lay_out(hs_fast *t, void *scratch, int group, int leaves) {
+    size_t stride = ((size_t)leaves + 3) & ~(size_t)3, row = stride * sizeof(float), at = 0;
+    hs_carve(scratch, &at, sizeof *t);
+    t->mass = hs_carve(scratch, &at, (size_t)group * row);
+    t->deviation = hs_carve(scratch, &at, (size_t)group * row);
+    t->screened = hs_carve(scratch, &at, (size_t)group * row * HS_LEAF);
+    t->copy = hs_carve(scratch, &at, row * HS_LEAF);
+    t->slot = hs_carve(scratch, &at, stride * sizeof *t->slot);
     t->leaves = leaves;
     t->stride = (int)stride;
-    return at + hs_align_up(stride * sizeof(int));
+    return at;
 }
 
 size_t hs_attend_fast_scratch_bytes(int group, int capacity) {
-    static char origin[1]; /* only distances count */
     hs_fast t;
-    return lay_out(&t, origin, group, capacity / HS_LEAF);
+    return lay_out(&t, NULL, group, capacity / HS_LEAF);
 }
 
 static hs_fast *begin(const hs_queries *q, int leaves, void *scratch) {

@@ -2,6 +2,7 @@
 
 #include "attention/softmax.h"
 #include "base/f16.h"
+#include "base/memory.h"
 #include "hsr/bound.h"
 #include "kernels/attention.h"
 #include "kernels/vector.h"
@@ -12,25 +13,26 @@
 /* Products of four keys at a time may run over the end of a span, into slots that are filled later or these. */
 enum { SLACK = 4 };
 
-static size_t lay_out(hs_intervals *t, char *scratch, int slots) {
-    size_t n = (size_t)slots + SLACK, at = hs_align_up(sizeof(hs_intervals));
-    float **const floats[] = {&t->logit, &t->radius, &t->copy};
-    for (int i = 0; i < 3; i++, at += hs_align_up(n * sizeof(float))) *floats[i] = (float *)(void *)(scratch + at);
-    t->leaf_weight = (float *)(void *)(scratch + at);
-    at += hs_align_up((n / HS_LEAF + 1) * sizeof(float));
-    t->refined = (uint8_t *)scratch + at;
-    t->chosen = t->refined + hs_align_up(n);
-    return at + 2 * hs_align_up(n);
+/* The intervals themselves are at the start of the scratch. */
+static size_t lay_out(hs_intervals *t, void *scratch, int slots) {
+    size_t n = (size_t)slots + SLACK, at = 0;
+    hs_carve(scratch, &at, sizeof *t);
+    t->logit = hs_carve(scratch, &at, n * sizeof *t->logit);
+    t->radius = hs_carve(scratch, &at, n * sizeof *t->radius);
+    t->copy = hs_carve(scratch, &at, n * sizeof *t->copy);
+    t->leaf_weight = hs_carve(scratch, &at, (n / HS_LEAF + 1) * sizeof *t->leaf_weight);
+    t->refined = hs_carve(scratch, &at, n);
+    t->chosen = hs_carve(scratch, &at, n);
+    return at;
+}
+
+size_t hs_intervals_scratch_bytes(int capacity) {
+    hs_intervals t;
+    return lay_out(&t, NULL, capacity);
 }
 
 static int keys_of(const hs_piece *piece) {
     return piece->end - piece->first;
-}
-
-size_t hs_intervals_scratch_bytes(int capacity) {
-    static char origin[1]; /* only distances count */
-    hs_intervals t;
-    return lay_out(&t, origin, capacity);
 }
 
 hs_span hs_first_span(const hs_intervals *t) {

@@ -1,31 +1,30 @@
 #include "attention/query_block.h"
 
-#include "base/hs.h"
+#include "base/memory.h"
 #include "kernels/rotate.h"
 #include "kernels/unpack.h"
 
 #include <math.h>
 #include <string.h>
 
-static size_t lay_out(hs_query_block *b, char *base, int head_dim, int rows) {
-    float **const parts[] = {&b->q, &b->key_q, &b->out, &b->logits, &b->peak, &b->mass, &b->keys, &b->values};
-    const size_t d = (size_t)head_dim, n = (size_t)rows;
-    const size_t floats[] = {n * d, n * d, n * d, n * HS_TILE, n, n, d * HS_TILE, d * HS_TILE};
-    size_t at = 0;
-    for (int i = 0; i < 8; i++) {
-        *parts[i] = (float *)(void *)(base + at);
-        at += hs_align_up(floats[i] * sizeof(float));
-    }
-    b->picked = (int *)(void *)(base + at);
-    at += hs_align_up(n * sizeof(int));
-    b->rest = base + at;
+static size_t lay_out(hs_query_block *b, void *scratch, int head_dim, int rows) {
+    size_t d = (size_t)head_dim, n = (size_t)rows, at = 0;
+    b->q = hs_carve(scratch, &at, n * d * sizeof(float));
+    b->key_q = hs_carve(scratch, &at, n * d * sizeof(float));
+    b->out = hs_carve(scratch, &at, n * d * sizeof(float));
+    b->logits = hs_carve(scratch, &at, n * HS_TILE * sizeof(float));
+    b->peak = hs_carve(scratch, &at, n * sizeof(float));
+    b->mass = hs_carve(scratch, &at, n * sizeof(float));
+    b->keys = hs_carve(scratch, &at, d * HS_TILE * sizeof(float));
+    b->values = hs_carve(scratch, &at, d * HS_TILE * sizeof(float));
+    b->picked = hs_carve(scratch, &at, n * sizeof(int));
+    b->rest = hs_carve(scratch, &at, 0);
     return at;
 }
 
 size_t hs_query_block_bytes(int head_dim, int rows) {
-    static char origin[1]; /* only distances count */
     hs_query_block b;
-    return lay_out(&b, origin, head_dim, rows);
+    return lay_out(&b, NULL, head_dim, rows);
 }
 
 void hs_query_block_begin(hs_query_block *b, const hs_kv *kv, const float *q, int q_stride, int n, int group, float scale, void *scratch) {

@@ -16,7 +16,7 @@ typedef struct {
     float *keys;        /* [head_dim][HS_TILE] transposed, as they are stored */
     float *values;      /* [HS_TILE][head_dim] */
     int *picked;        /* [rows] rows that are evaluated together */
-    char *rest;         /* of the scratch, behind these */
+    void *rest;         /* of the scratch, behind these */
 } hs_query_block;
 
 /* Bytes of the arrays of so many rows. */

@@ -4,6 +4,7 @@
  * the sum. Weights are taken relative to the largest so far, so that no power leaves the range of a float.
  */
 #include "attention/decode.h"
+#include "base/memory.h"
 #include "hsr/hits.h"
 #include "kernels/vector.h"
 
@@ -17,19 +18,18 @@ typedef struct {
     hs_queries *prepared;
 } relu_scratch;
 
-static size_t lay_out(relu_scratch *s, char *base, int capacity) {
-    size_t each = hs_align_up((size_t)capacity * sizeof(float));
-    s->own = (int *)(void *)base;
-    s->product = (float *)(void *)(base + each);
-    s->weight = (float *)(void *)(base + 2 * each);
-    s->prepared = (hs_queries *)(void *)(base + 3 * each);
-    return 3 * each + sizeof(hs_queries);
+static size_t lay_out(relu_scratch *s, void *scratch, int capacity) {
+    size_t n = (size_t)capacity, at = 0;
+    s->own = hs_carve(scratch, &at, n * sizeof *s->own);
+    s->product = hs_carve(scratch, &at, n * sizeof *s->product);
+    s->weight = hs_carve(scratch, &at, n * sizeof *s->weight);
+    s->prepared = hs_carve(scratch, &at, sizeof *s->prepared);
+    return at;
 }
 
 size_t hs_attend_relu_scratch_bytes(int capacity) {
-    static char origin[1]; /* only distances count */
     relu_scratch s;
-    return lay_out(&s, origin, capacity);
+    return lay_out(&s, NULL, capacity);
 }
 
 /* No key has a weight whose product with the query, turned to the sign of the scale, is below this: b undone, a little lowered. */

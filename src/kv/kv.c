@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/hs.h"
+#include "base/memory.h"
 #include "kv/fields.h"
 #include "kv/store.h"
 
@@ -22,16 +23,15 @@ int hs_kv_shape_check(const hs_kv_shape *shape) {
     return HS_OK;
 }
 
-/* Gives every array its part of the slab; with slab NULL it only adds up. */
-static size_t lay_out(hs_kv *kv, uint8_t *slab) {
+/* Gives every array its part of the slab, and returns the bytes of all. */
+static size_t lay_out(hs_kv *kv, void *slab) {
     size_t used = 0;
     for (int f = 0; f < HS_FIELDS; f++) {
-        uint8_t *data = slab && hs_has_field(kv, f) ? slab + used : NULL;
+        void *data = hs_has_field(kv, f) ? hs_carve(slab, &used, (size_t)(kv->capacity / HS_LEAF) * hs_field_run(kv, f)) : NULL;
         memcpy((char *)kv + hs_fields[f].pointer, (const void *)&data, sizeof data);
-        if (hs_has_field(kv, f)) used += hs_align_up((size_t)(kv->capacity / HS_LEAF) * hs_field_run(kv, f));
     }
-    kv->shared = slab ? (hs_kv *)(void *)(slab + used) : NULL;
-    return used + hs_align_up(sizeof(hs_kv));
+    kv->shared = hs_carve(slab, &used, sizeof(hs_kv));
+    return used;
 }
 
 /* Copies the arrays of own keys from..from+n-1 of `old` to the front; from is a multiple of HS_LEAF. */
@@ -107,13 +107,12 @@ void hs_kv_move(hs_kv *kv, void *slab, int capacity) {
 }
 
 void hs_kv_drop(hs_kv *kv, int n) {
-    hs_kv rest = *kv;
     int first = kv->sealed_from, keep = kv->count - first - n;
     /* The sink stays where it is: only what follows the dropped keys moves. */
     for (int f = 0; f < HS_FIELDS; f++) {
         if (!hs_has_field(kv, f)) continue;
         size_t run = hs_field_run(kv, f);
-        memmove(hs_field(kv, f) + (size_t)(first / HS_LEAF) * run, hs_field(&rest, f) + (size_t)((first + n) / HS_LEAF) * run, (size_t)hs_kv_runs(keep) * run);
+        memmove(hs_field(kv, f) + (size_t)(first / HS_LEAF) * run, hs_field(kv, f) + (size_t)((first + n) / HS_LEAF) * run, (size_t)hs_kv_runs(keep) * run);
     }
     kv->base += n;
     kv->count -= n;

@@ -1,6 +1,7 @@
 /* Sealing: the order of keys inside chunks, leaf summaries, and what undoes or thins them out. */
 #include "base/f16.h"
 #include "base/hs.h"
+#include "base/memory.h"
 #include "hsr/tree.h"
 #include "kv/kv.h"
 #include "kv/store.h"
@@ -24,30 +25,22 @@ static size_t value_row_bytes(const hs_kv_shape *shape) {
     return shape->keys_only ? 0 : (size_t)shape->head_dim * (shape->type == HS_KV_Q8 ? 1 : sizeof(float));
 }
 
-static size_t lay_out(chunk_copy *s, const hs_kv_shape *shape, uint8_t *base) {
+static size_t lay_out(chunk_copy *s, const hs_kv_shape *shape, void *scratch) {
     size_t d = (size_t)shape->head_dim, n = (size_t)shape->max_chunk, at = 0;
-    s->keys = (float *)(void *)base;
-    at += hs_align_up(n * d * sizeof(float));
-    s->codes = (int8_t *)base + at;
-    at += hs_align_up(n * d);
-    s->scales = (uint16_t *)(void *)(base + at);
-    at += hs_align_up(n * sizeof(uint16_t));
-    s->values = base + at;
-    at += hs_align_up(n * value_row_bytes(shape));
-    s->value_scales = (uint16_t *)(void *)(base + at);
-    at += hs_align_up(n * sizeof(uint16_t));
-    s->live = base + at;
-    at += hs_align_up(n);
-    s->order = (int *)(void *)(base + at);
-    at += hs_align_up(n * sizeof(int));
-    s->tree = base + at;
-    return at + hs_tree_scratch_bytes(shape->max_chunk);
+    s->keys = hs_carve(scratch, &at, n * d * sizeof *s->keys);
+    s->codes = hs_carve(scratch, &at, n * d);
+    s->scales = hs_carve(scratch, &at, n * sizeof *s->scales);
+    s->values = hs_carve(scratch, &at, n * value_row_bytes(shape));
+    s->value_scales = hs_carve(scratch, &at, n * sizeof *s->value_scales);
+    s->live = hs_carve(scratch, &at, n);
+    s->order = hs_carve(scratch, &at, n * sizeof *s->order);
+    s->tree = hs_carve(scratch, &at, hs_tree_scratch_bytes(shape->max_chunk));
+    return at;
 }
 
 size_t hs_kv_seal_scratch_bytes(const hs_kv_shape *shape) {
-    static uint8_t origin[1]; /* only distances count */
     chunk_copy s;
-    return lay_out(&s, shape, origin);
+    return lay_out(&s, shape, NULL);
 }
 
 /* Keys of the chunk at offset `at` of `sealed` sealed keys: the largest size that is aligned and fits. */

@@ -30,7 +30,7 @@ static void raise_bound(uint16_t *bound, double square) {
     if (up > *bound) *bound = up;
 }
 
-/* Nibbles of a key's 8-bit forms u = code + 128 into their place of the planes: see kv.h. */
+/* Nibbles of a key's 8-bit forms u = code + 128 into their place of the planes. */
 static void put_nibbles(hs_kv *kv, int i, const int8_t *code) {
     const uint32_t nibbles = 0x0f0f0f0f, offset = 0x80808080; /* code + 128 turns the top bit of a byte */
     size_t at = hs_plane_at(kv->head_dim, i, 0);

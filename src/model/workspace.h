@@ -16,11 +16,10 @@ typedef struct {
     float *gate, *up; /* [ffn_dim] */
     float *angles[2]; /* [rope_dim] cosines and sines: global, sliding */
     void *quantized;  /* rows of up to the widest, as hs_act has them */
-    size_t bytes;
+    size_t bytes;     /* of the block */
 } hs_workspace;
 
-/* Lays the buffers over hs_workspace_bytes() from base on. */
-hs_workspace hs_workspace_over(const hs_config *c, uint8_t *base);
-size_t hs_workspace_bytes(const hs_config *c);
+/* Lays the buffers over a block; with NULL there are none, but `bytes` says how large it has to be. */
+hs_workspace hs_workspace_over(const hs_config *c, void *block);
 
 #endif
