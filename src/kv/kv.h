@@ -157,7 +157,8 @@ static inline int hs_kv_runs(int n) {
 /* Bit i: key i of a run is held and was not removed. */
 static inline unsigned hs_kv_live_bits(const hs_kv *kv, int run) {
     int keys = kv->count - run * HS_LEAF;
-    return kv->live[run] & (keys < HS_LEAF ? (1u << keys) - 1 : 0xffffu);
+    if (keys >= HS_LEAF) return kv->live[run];
+    return keys > 0 ? kv->live[run] & ((1u << keys) - 1) : 0;
 }
 
 /* How many of the own keys first..end-1 were not removed: whole runs, the last one up to the cache's end. */
