@@ -90,6 +90,7 @@ reference: tools-docs ## the reference of JavaScript and C, from comments and he
 	$(TYPEDOC) --options tests/docs/reference/typedoc.json
 	mkdir -p $(BUILD)/reference
 	doxygen tests/docs/reference/Doxyfile
+	@echo $(BUILD)/reference/js/index.html $(BUILD)/reference/c/index.html
 
 edge: wasm tools-npm tools-runtimes ## the example edge worker in workerd, on http://127.0.0.1:8787
 	$(NODE) demo/edge/build.js

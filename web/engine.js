@@ -203,7 +203,8 @@ export class Engine {
    * Token ids of a conversation under the file's chat template, up to where the answer starts.
    * @param {Message[]} messages at most 4096, each with role and content
    * @returns {number[]}
-   * @throws {HalfspaceError} bad-argument: a message; unsupported: the file has no template, or one that does not run; closed
+   * @throws {HalfspaceError} bad-argument: a message, or the template refuses them; unsupported: the file has no template, or one that
+   *   cannot be parsed or goes beyond its limits; closed
    */
   chatTokens(messages) {
     return this.#ids(messages);

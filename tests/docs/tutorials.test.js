@@ -11,10 +11,17 @@ import { modelPath } from '../node/helpers/model.js';
 import { chatModel } from '../node/helpers/serving.js';
 import { runtimeCommand } from '../runtimes/commands.js';
 import { ROOT } from './helpers/reference.js';
-import { freePort, Walk } from './helpers/walk.js';
+import { freePort, likeThis, Walk } from './helpers/walk.js';
 
 /** What `halfspace pull` prints in a tutorial. @param {string} path @returns {[string, string]} */
 const pulled = (path) => ['npx halfspace pull', `echo ${path}`];
+
+test('what is printed is as shown but for numbers and quoted words', () => {
+  const shown = 'read 430 tokens in 3012 ms\n"An answer, (so)."\nlooked at "a, b" and more';
+  assert.match('read 9 tokens in 1.5 ms\n"Another\none"\nlooked at "c" and more', likeThis(shown));
+  for (const other of ['wrote 9 tokens in 1 ms\n""\nlooked at "c" and more', 'read 9 tokens in 1 ms\n""', `${shown}\nand more`])
+    assert.doesNotMatch(other, likeThis(shown));
+});
 
 test('Node.js: a document is read, saved, resumed and asked', { timeout: 180_000 }, async () => {
   const walk = await Walk.begin({ replace: [pulled(await modelPath())] });
@@ -58,6 +65,8 @@ test('a page: asked, left, and asked again without the server', { timeout: 180_0
 
     fetched.length = 0;
     await page.reload();
+    await page.locator('button:enabled').waitFor();
+    await walk.stop();
     assert.equal(await ask(), answer);
     assert.match(await status(), /^resumed \d+ tokens$/);
     assert.ok(!fetched.includes('/model.gguf'), 'the model comes from OPFS');

@@ -169,7 +169,7 @@ export class GrowingHandle extends Handle {
   /**
    * Keeps positions below `length`; the next key gets position `length`.
    * @param {number} length 0 to what it was
-   * @throws {HalfspaceError} bad-argument: out of range; out-of-memory: no room to sort what was cut, and nothing is; closed
+   * @throws {HalfspaceError} bad-argument: out of range, with field, value and limit; closed
    */
   truncate(length) {
     checkInteger('length', length, 0, this.length);

@@ -53,7 +53,8 @@ export class HsrIndex extends StreamedHandle {
    * An index, empty or over some keys.
    * @param {import('./handle.js').Shape & {keys?: Rows}} options keys: first ones to append, [n][headDim]
    * @returns {Promise<HsrIndex>}
-   * @throws {import('../errors.js').HalfspaceError} bad-argument: an option, or a key that is not finite; out-of-memory; no-simd
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: an option, or a key that is not finite; context-full: more than
+   *   2^24 keys; out-of-memory; no-simd
    */
   static async create(options) {
     checkShape(options);
@@ -83,7 +84,7 @@ export class HsrIndex extends StreamedHandle {
    * Appends one or many keys, all or none.
    * @param {Rows} keys [n][headDim], finite and at most 1e15 in magnitude
    * @returns {number} the position of the first one
-   * @throws {import('../errors.js').HalfspaceError} bad-argument: a key is not finite, or beyond 2^24 keys; out-of-memory; closed
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: a key is not finite; context-full: beyond 2^24 keys; out-of-memory; closed
    */
   append(keys) {
     const { core, pointer, length, headDim } = this;

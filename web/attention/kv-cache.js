@@ -50,8 +50,8 @@ export class KvCache extends StreamedHandle {
    * Appends one or many positions, all or none.
    * @param {{keys: Rows, values: Rows}} rows keys and values, each [n][kvHeads][headDim], finite and at most 1e15 in magnitude
    * @returns {number} the first one's position
-   * @throws {import('../errors.js').HalfspaceError} bad-argument: a number is not finite, keys and values differ in length, or beyond 2^24
-   *   positions; out-of-memory; closed
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: a number is not finite, or keys and values differ in length;
+   *   context-full: beyond 2^24 positions; out-of-memory; closed
    */
   append({ keys, values }) {
     const { core, pointer, length, headDim, kvHeads } = this;

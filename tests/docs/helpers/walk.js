@@ -15,7 +15,7 @@ import { blocksOf, readMarkdown } from './markdown.js';
 import { ROOT } from './reference.js';
 
 /** Where numbers and quoted words may be others than those shown. @param {string} shown */
-const likeThis = (shown) =>
+export const likeThis = (shown) =>
   new RegExp(
     `^${shown
       .replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
@@ -56,13 +56,18 @@ export class Walk {
     return new Walk(await mkdtemp(join(tmpdir(), 'halfspace-tutorial-')), options);
   }
 
-  async end() {
+  /** Ends the servers that the tutorial started. */
+  async stop() {
     for (const server of this.#servers) {
       if (server.exitCode === null && server.signalCode === null) {
         process.kill(-Number(server.pid));
         await once(server, 'exit');
       }
     }
+  }
+
+  async end() {
+    await this.stop();
     await rm(this.top, { recursive: true });
   }
 

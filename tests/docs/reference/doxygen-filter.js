@@ -8,6 +8,20 @@ import { argv, stdout } from 'node:process';
 /** Text that Doxygen prints as it is. @param {string} text */
 const plain = (text) => text.replace(/[\\@<>&#%]/g, '\\$&');
 
+/**
+ * A comment's text, in which paragraphs with lines that are set in stay as they are: lists, formulas, layouts.
+ * @param {string} text
+ */
+const laidOut = (text) =>
+  text
+    .split(/(?<=\n) \*\n/)
+    .map((paragraph) => {
+      if (!/^ \* {3,}\S/m.test(paragraph)) return plain(paragraph);
+      const [, start, lines, end] = /^(\n?)(.*?\n)( *)$/s.exec(paragraph) ?? [];
+      return `${start} * @verbatim\n${lines.replaceAll(/^ \* ?/gm, '')} * @endverbatim\n${end}`;
+    })
+    .join(' *\n');
+
 /** Whether a function is declared, or begins to be defined, in a line. @param {string} line */
 const isFunction = (line) => /^[A-Za-z][\w *]*\b\w+\(/.test(line) && !line.startsWith('typedef');
 
@@ -26,7 +40,7 @@ export function filtered(header) {
     if (/^\s*\/\*/.test(line)) {
       let text = line.replace(/^(\s*)\/\*/, '');
       while (!lines[i].includes('*/')) text += `\n${lines[++i]}`;
-      comment = `/**${i < lines.length && out.length === 0 ? ' @file\n *' : ''}${plain(text.replace('*/', ''))}*/`;
+      comment = `/**${i < lines.length && out.length === 0 ? ' @file\n *' : ''}${laidOut(text.replace('*/', ''))}*/`;
       out.push(comment);
       documented = false;
       continue;
