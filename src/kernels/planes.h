@@ -9,12 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The byte that has the nibble of dim `dim` of key `key`. */
+/* The byte that has the nibble of a key, from 0, and dim. */
 static inline size_t hs_plane_at(int head_dim, int key, int dim) {
     return (size_t)(key / 4) * 2 * (size_t)head_dim + (size_t)(dim / 8) * 16 + (size_t)(key % 4) * 4 + (size_t)(dim % 4);
 }
 
-/* That nibble of a plane, 0..15. */
+/* The nibble of a key and dim in a plane, 0..15. */
 static inline int hs_plane_nibble(const uint8_t *plane, int head_dim, int key, int dim) {
     int pair = plane[hs_plane_at(head_dim, key, dim)];
     return dim % 8 < 4 ? pair & 15 : pair >> 4;
