@@ -90,7 +90,7 @@ static inline int hs_is_short(const hs_attention_params *p, int end) {
 /* HS_OK, or HS_ERR_ARGUMENT with the field, its value and its limit as error text. */
 int hs_attention_check(const hs_attention_params *p);
 
-/* HS_ERR_ARGUMENT when one of n coordinates of queries, or its product with the scale, is NaN or beyond HS_COORDINATE_LIMIT. */
+/* HS_ERR_ARGUMENT when one of n coordinates of queries, or its product with the scale, is NaN or beyond HS_COORDINATE_LIMIT (kv/coordinates.h). */
 int hs_attention_check_queries(const float *q, int n, float scale);
 
 /*

@@ -52,9 +52,6 @@ enum {
     HS_MAX_THREADS = 16,
 };
 
-/* Keys, values and queries with a coordinate beyond this magnitude are refused: an inner product of head_dim 256 could overflow. */
-#define HS_COORDINATE_LIMIT 1e15f
-
 /* Every buffer handed between modules starts at a multiple of this. */
 enum { HS_ALIGN = 16 };
 

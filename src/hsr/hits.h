@@ -1,7 +1,7 @@
 /*
  * Which keys of one cache a query reaches: the cascade under hsr/index.h and ReLU attention (hsr/cost.h says where it starts).
  *
- * Coordinates of queries and keys are at most HS_COORDINATE_LIMIT in magnitude; beyond, products may overflow.
+ * Coordinates of queries and keys are at most HS_COORDINATE_LIMIT (kv/coordinates.h) in magnitude; beyond, products may overflow.
  */
 #ifndef HS_HSR_HITS_H
 #define HS_HSR_HITS_H

@@ -5,6 +5,7 @@
 #include "base/hs.h"
 #include "base/memory.h"
 #include "hsr/rank.h"
+#include "kv/coordinates.h"
 
 #include <math.h>
 #include <string.h>
@@ -155,7 +156,7 @@ float hs_index_key_distance(const hs_index *index, int position) {
 static int check_query(const hs_index *index, const float *q, float b, hs_strategy strategy) {
     if ((int)strategy < HS_STRATEGY_AUTO || strategy > HS_STRATEGY_TREE) return hs_error_set(HS_ERR_ARGUMENT, "strategy", strategy, HS_STRATEGY_TREE);
     if (isnan(b)) return hs_error_text(HS_ERR_ARGUMENT, "threshold: it is not a number");
-    return hs_check_rows("coordinate of a query", q, 0, 1, index->cache.kv.head_dim);
+    return hs_check_rows("coordinate of a query", q, 0, 1, index->cache.kv.head_dim, 1);
 }
 
 int hs_index_report(hs_index *index, const float *q, float b, hs_strategy strategy, int *positions, float *products, int room, hs_index_stats *stats) {

@@ -6,7 +6,7 @@
 #include "hsr/box.h"
 #include "hsr/partition_tree.h"
 #include "hsr/select.h"
-#include "kv/growing.h"
+#include "kv/coordinates.h"
 
 #include <math.h>
 #include <string.h>
@@ -106,7 +106,7 @@ static hs_partition *allocate(int n, int d) {
 static int check(const float *keys, int n, int d) {
     if (d < 1 || d > HS_BOX_MAX_DIM) return hs_error_set(HS_ERR_ARGUMENT, "dimension of a partition tree", d, HS_BOX_MAX_DIM);
     if (n < 1 || n > HS_PARTITION_LIMIT) return hs_error_set(HS_ERR_ARGUMENT, "keys of a partition tree", n, HS_PARTITION_LIMIT);
-    return hs_check_rows("coordinate of a key", keys, d, n, d);
+    return hs_check_rows("coordinate of a key", keys, d, n, d, 1);
 }
 
 hs_partition *hs_partition_new(const float *keys, int n, int d) {

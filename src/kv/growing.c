@@ -3,11 +3,11 @@
 #include "base/error.h"
 #include "base/hs.h"
 #include "base/memory.h"
+#include "kv/coordinates.h"
 #include "kv/record.h"
 #include "kv/store.h"
 
 #include <limits.h>
-#include <math.h>
 
 int hs_growing_init(hs_growing *c, const hs_kv_shape *shape) {
     int status = hs_kv_shape_check(shape);
@@ -53,18 +53,9 @@ static int reserve_sealing(hs_growing *c, int count) {
     return HS_OK;
 }
 
-int hs_check_rows(const char *what, const float *rows, int stride, int n, int d) {
-    for (int j = 0; j < n; j++, rows += stride) {
-        for (int i = 0; i < d; i++) {
-            if (!(fabsf(rows[i]) <= HS_COORDINATE_LIMIT)) return hs_error_set(HS_ERR_ARGUMENT, what, (double)rows[i], (double)HS_COORDINATE_LIMIT);
-        }
-    }
-    return HS_OK;
-}
-
 int hs_growing_append(hs_growing *c, const float *keys, const float *values, int stride, int n) {
-    int status = hs_check_rows("coordinate of a key", keys, stride, n, c->kv.head_dim);
-    if (status == HS_OK && !c->kv.keys_only) status = hs_check_rows("coordinate of a value", values, stride, n, c->kv.head_dim);
+    int status = hs_check_rows("coordinate of a key", keys, stride, n, c->kv.head_dim, 1);
+    if (status == HS_OK && !c->kv.keys_only) status = hs_check_rows("coordinate of a value", values, stride, n, c->kv.head_dim, 1);
     if (status == HS_OK) status = hs_growing_reserve(c, n);
     if (status == HS_OK) status = reserve_sealing(c, c->kv.count + n);
     if (status != HS_OK) return status;

@@ -26,7 +26,7 @@ int hs_growing_reserve(hs_growing *c, int n);
 /*
  * Appends n keys and values, rows `stride` floats apart, and seals what is due: each key of a batch is sorted once, into the
  * chunk where it ends. Values are not read where the shape is keys only. HS_ERR_ARGUMENT also when a coordinate is NaN or
- * beyond HS_COORDINATE_LIMIT; nothing is appended then.
+ * beyond HS_COORDINATE_LIMIT (kv/coordinates.h); nothing is appended then.
  */
 int hs_growing_append(hs_growing *c, const float *keys, const float *values, int stride, int n);
 
@@ -50,8 +50,5 @@ int hs_growing_lay_out(hs_growing *c, int base, int sealed, int count);
 static inline int hs_growing_live(const hs_growing *c) {
     return c->kv.count - c->kv.removed;
 }
-
-/* HS_ERR_ARGUMENT when one of n rows of d coordinates has one that is NaN or beyond HS_COORDINATE_LIMIT; `what` names it. */
-int hs_check_rows(const char *what, const float *rows, int stride, int n, int d);
 
 #endif

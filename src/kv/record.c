@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/hs.h"
 #include "kernels/planes.h"
+#include "kv/coordinates.h"
 #include "kv/fields.h"
 #include "kv/store.h"
 

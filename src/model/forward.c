@@ -6,7 +6,7 @@
 #include "base/parallel.h"
 #include "base/profile.h"
 #include "kernels/vector.h"
-#include "kv/growing.h"
+#include "kv/coordinates.h"
 #include "model/linear.h"
 #include "model/workspace.h"
 
@@ -94,15 +94,6 @@ static hs_attention_params params_of(const pass *p, int kv_head) {
     return params;
 }
 
-/* Whether n rows of d floats, times `factor`, are numbers that attention takes. Weights of any file may give others. */
-static int are_within(const float *rows, int stride, int n, int d, float factor) {
-    int beyond = 0;
-    for (int j = 0; j < n; j++, rows += stride) {
-        for (int i = 0; i < d; i++) beyond |= !(fabsf(rows[i]) * factor <= HS_COORDINATE_LIMIT);
-    }
-    return !beyond;
-}
-
 /* One KV head's new keys and values into the cache. */
 static void append_head(void *ctx, int kv_head, int thread) {
     (void)thread;
@@ -110,7 +101,8 @@ static void append_head(void *ctx, int kv_head, int thread) {
     const hs_config *c = p->config;
     int width = c->n_kv_heads * c->head_dim, at = kv_head * c->head_dim;
     turn_head(p, p->w.k + at, width, hs_layer_vector(p->context->model, p->layer, HS_T_ATTN_K_NORM), 0, p->n);
-    p->beyond[kv_head] = !are_within(p->w.k + at, width, p->n, c->head_dim, 1) || !are_within(p->w.v + at, width, p->n, c->head_dim, 1);
+    /* Weights of any file may give numbers that attention does not take. */
+    p->beyond[kv_head] = hs_find_beyond(p->w.k + at, width, p->n, c->head_dim, 1) || hs_find_beyond(p->w.v + at, width, p->n, c->head_dim, 1);
     if (!p->beyond[kv_head]) hs_kv_append(&p->context->kv[p->layer * c->n_kv_heads + kv_head], p->w.k + at, p->w.v + at, width, p->n);
 }
 
@@ -133,7 +125,7 @@ static void attend_part(void *ctx, int task, int thread) {
     for (int g = 0; g < group; g++) turn_head(p, p->w.q + at + g * c->head_dim, width, hs_layer_vector(p->context->model, p->layer, HS_T_ATTN_Q_NORM), first, n);
     float *q = p->w.q + at + (size_t)first * (size_t)width, *out = p->w.attended + at + (size_t)first * (size_t)width;
     hs_attention_params params = params_of(p, kv_head);
-    p->beyond[task] |= !are_within(q, width, n, group * c->head_dim, fmaxf(1, params.scale));
+    p->beyond[task] |= hs_find_beyond(q, width, n, group * c->head_dim, fmaxf(1, params.scale)) != NULL;
     if (p->beyond[task]) return;
     params.end = hs_kv_length(kv) - (p->n - first - n);
     HS_LAP(HS_PHASE_APPEND);

@@ -5,7 +5,7 @@ import { badArgument } from '../errors.js';
 /** Rows pass through buffers of this many bytes as f32, a part after the other. */
 const STAGE_BYTES = 1 << 20;
 
-/** HS_COORDINATE_LIMIT of src/base/hs.h, for queries too: no inner product overflows. */
+/** HS_COORDINATE_LIMIT of src/kv/coordinates.h, for queries too: no inner product overflows. */
 export const COORDINATE_LIMIT = 1e15;
 
 /** Results of one call; where there are more a second one is made. */
