@@ -16,22 +16,3 @@ export function element(tag, properties = {}, ...children) {
   made.append(...children);
   return made;
 }
-
-/** Whoever works by keyboard is not left on a button that a job has disabled. @param {HTMLElement} to */
-export function passFocus(to) {
-  if (document.activeElement?.matches(':disabled')) to.focus({ preventScroll: true });
-}
-
-/** Afterwards, from a button that is gone by then. @param {HTMLElement} from @param {Element | null} to */
-export function returnFocus(from, to) {
-  const at = document.activeElement;
-  if ((at === from || at === document.body) && to instanceof HTMLElement) to.focus({ preventScroll: true });
-}
-
-const NUMBER = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
-
-/** @param {number} value */
-export const count = (value) => NUMBER.format(value);
-
-/** @param {number} bytes */
-export const megabytes = (bytes) => (bytes < 1e6 ? `${count(Math.max(1, bytes / 1e3))} kB` : `${count(bytes / 1e6)} MB`);

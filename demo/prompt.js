@@ -1,7 +1,5 @@
 /** What the model reads, as token ids: a document, and turns of a conversation about it. The same in the page and in Node.js. */
-import { commonLength, documentPrompt, questionTokens } from 'halfspace';
-
-export { commonLength };
+import { documentPrompt, questionTokens } from 'halfspace';
 
 /**
  * @typedef {import('../web/chat/document-prompt.js').DocumentPrompt} DocumentPrompt

@@ -91,7 +91,7 @@ export const NUMBERS = {
   },
 };
 
-const WHOLE = new Intl.NumberFormat('en', { maximumFractionDigits: 4 });
+const NUMBER = new Intl.NumberFormat('en', { maximumFractionDigits: 4 });
 
 /**
  * @param {string} value
@@ -103,11 +103,11 @@ const WHOLE = new Intl.NumberFormat('en', { maximumFractionDigits: 4 });
 function numberProblem(value, least, most, whole = false) {
   const number = value === '' ? NaN : Number(value);
   const allowed = number >= least && number <= most && (!whole || Number.isInteger(number));
-  return allowed ? '' : `This must be a ${whole ? 'whole ' : ''}number from ${WHOLE.format(least)} to ${WHOLE.format(most)}.`;
+  return allowed ? '' : `This must be a ${whole ? 'whole ' : ''}number from ${NUMBER.format(least)} to ${NUMBER.format(most)}.`;
 }
 
 /** @param {Settings} settings @returns {Flat} */
-export function read({ attention, sampler, maxTokens, systemPrompt, kv, threads, ctx }) {
+export function flatOf({ attention, sampler, maxTokens, systemPrompt, kv, threads, ctx }) {
   const { mode, strength = 'fast', eps = 0.1, r = '', farField = true } = attention;
   return {
     strength: mode === 'dense' ? 'dense' : strength,
@@ -126,7 +126,7 @@ export function read({ attention, sampler, maxTokens, systemPrompt, kv, threads,
 }
 
 /** @param {Flat} flat without problems @returns {Settings} */
-export function write({ strength, eps, r, farField, kv, threads, ctx, temperature, topP, seed, maxTokens, systemPrompt }) {
+export function settingsOf({ strength, eps, r, farField, kv, threads, ctx, temperature, topP, seed, maxTokens, systemPrompt }) {
   return {
     attention: attentionOf({ strength, eps, r, farField }),
     sampler: { temperature: Number(temperature), topP: Number(topP), seed: Number(seed) },

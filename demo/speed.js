@@ -1,5 +1,5 @@
 /** How fast something comes, lately, and how long it will take. */
-import { count } from './element.js';
+import { count } from './view/format.js';
 
 const WINDOW_MS = 4000;
 /** A shorter time says little. */

@@ -13,7 +13,7 @@
 #include "model/model.h"
 #include "self_test.h"
 
-enum { ABI_VERSION = 5 };
+enum { ABI_VERSION = 6 };
 
 EXPORT(hs_abi_version)
 int32_t abi_version(void) {

@@ -1,4 +1,4 @@
-/** Checks of arguments that are one of some names, or an integer in a range. */
+/** Checks of arguments: one of some names, an integer in a range, an object of options. */
 import { badArgument } from './errors.js';
 
 /** A value in a message: not everything can be made text. @param {unknown} value */

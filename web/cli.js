@@ -47,6 +47,8 @@ const list = (text) => text.split(',');
 
 export const program = new Command('halfspace').description('Long-context LLM decoding on the CPU').exitOverride();
 
+const json = () => new Option('--json', 'print one JSON object on the last line');
+
 /**
  * A command that runs WebAssembly.
  * @param {Command} command
@@ -54,7 +56,7 @@ export const program = new Command('halfspace').description('Long-context LLM de
 function wasmOptions(command) {
   return command
     .addOption(new Option('--variant <build>', 'WebAssembly build').choices(['auto', 'relaxed', 'simd']).default('auto'))
-    .option('--json', 'print one JSON object on the last line');
+    .addOption(json());
 }
 
 /**
@@ -85,12 +87,13 @@ function modelCommand(name, description, { parent = program, isDefault = false, 
 }
 
 const attention = () => new Option('--attention <mode>', 'attention while decoding').choices(['dense', 'hsr']).default('hsr');
+const theta = () => new Option('--theta <share>', 'hsr: evaluate a key exactly from this share of the softmax mass').argParser(number);
 
 program
   .command('pull')
   .description('fetch a model once, verify it and print its path')
   .argument('[name]', 'model', 'smollm2')
-  .option('--json', 'print one JSON object on the last line')
+  .addOption(json())
   .action(pull);
 
 modelCommand('generate', 'answer a prompt')
@@ -99,7 +102,7 @@ modelCommand('generate', 'answer a prompt')
   .option('--chat', 'apply the model’s chat template')
   .option('--max-tokens <n>', 'tokens to generate', count, 256)
   .addOption(attention())
-  .option('--theta <share>', 'hsr: evaluate a key exactly from this share of the softmax mass', number)
+  .addOption(theta())
   .option('--temp <t>', 'temperature, 0 is greedy', number, 0)
   .option('--seed <n>', 'seed of the sampler', count)
   .action(generate);
@@ -130,7 +133,7 @@ modelCommand('perplexity', 'perplexity of the end of a text')
   .requiredOption('--file <path>', 'text')
   .option('--eval-tokens <n>', 'tokens at the end that count', count, 256)
   .addOption(attention())
-  .option('--theta <share>', 'hsr: evaluate a key exactly from this share of the softmax mass', number)
+  .addOption(theta())
   .addOption(new Option('--against <mode>', 'also compare each distribution').choices(['dense']))
   .action(perplexity);
 
@@ -143,7 +146,7 @@ program
   .command('inspect')
   .description('what a GGUF file holds')
   .requiredOption('--model <path or URL>', 'GGUF file')
-  .option('--json', 'print one JSON object on the last line')
+  .addOption(json())
   .action(inspect);
 
 program
@@ -151,7 +154,7 @@ program
   .description('token ids of a text')
   .requiredOption('--model <path or URL>', 'GGUF file')
   .requiredOption('--text <text>', 'text')
-  .option('--json', 'print one JSON object on the last line')
+  .addOption(json())
   .action(tokenize);
 
 const snapshot = program.command('snapshot').description('prefilled contexts as files: web/snapshot/FORMAT.md');
@@ -173,14 +176,14 @@ snapshot
   .command('inspect')
   .description('what a snapshot says of itself')
   .argument('<file>', 'path or URL')
-  .option('--json', 'print one JSON object on the last line')
+  .addOption(json())
   .action(snapshots.inspect);
 
 snapshot
   .command('verify')
   .description('read a snapshot to its end and check every record')
   .argument('<files...>', 'snapshot, and those that add to it')
-  .option('--json', 'print one JSON object on the last line')
+  .addOption(json())
   .action(snapshots.verify);
 
 const bench = program.command('bench').description('speed, with the error beside; decode where no other is named');

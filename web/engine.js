@@ -1,22 +1,24 @@
 /** A loaded model: generate, prefill, perplexity, logits, tokenize. */
-import { isByteSource, openSource, throwIfAborted } from './bytes/sources.js';
+import { isByteSource, openSource } from './bytes/sources.js';
 import { renderChat } from './chat/chat.js';
-import { checkInteger, checkOptions, shown } from './checks.js';
+import { checkInteger, checkName, checkOptions } from './checks.js';
+import { KV_TYPES } from './core/kv.js';
 import { loadWasm } from './core/wasm-loader.js';
 import { elapsedSince } from './elapsed.js';
 import { HalfspaceError } from './errors.js';
 import { checkStop } from './generation/answer-text.js';
 import { runComparison } from './generation/compare.js';
-import { Context, nextTurn } from './generation/context.js';
-import { compareDistributions, logProbability } from './generation/distributions.js';
+import { Context, MAX_CONTEXT } from './generation/context.js';
+import { checkClaim, checkFit, ContextSink } from './generation/context-snapshot.js';
 import { runGeneration } from './generation/generation.js';
+import { nextTurn } from './generation/next-turn.js';
+import { runPerplexity } from './generation/perplexity.js';
 import { pieceStream } from './generation/piece-stream.js';
 import { Prefix } from './generation/prefix.js';
 import { createSampler } from './generation/sampler.js';
 import { modelConfig } from './model/config.js';
 import { readGguf } from './model/gguf.js';
-import { loadWeights } from './model/weights.js';
-import { checkClaim, checkFit, ContextSink } from './snapshot/context.js';
+import { loadModel } from './model/load.js';
 import { readSnapshots } from './snapshot/resume.js';
 import { createTokenizer } from './tokenizer/tokenizer.js';
 
@@ -76,9 +78,6 @@ import { createTokenizer } from './tokenizer/tokenizer.js';
 
 export { Prefix };
 
-/** HS_MAX_CAPACITY of src/base/hs.h: tokens of a context. */
-const MAX_CONTEXT = 2 ** 20;
-
 /** A loaded model, here: in the thread that calls it. @implements {Api} */
 export class Engine {
   #closed = false;
@@ -124,12 +123,11 @@ export class Engine {
     const { kv = 'q8', ctx, signal, fetch } = options;
     let bytes = isByteSource(source) ? source : undefined;
     try {
-      if (kv !== 'q8' && kv !== 'f32')
-        throw new HalfspaceError('bad-argument', `kv must be q8 or f32, not ${shown(kv)}`, { field: 'kv', value: kv, limit: 'q8, f32' });
+      checkName('kv', kv, KV_TYPES);
       if (ctx !== undefined) checkContext(ctx);
       bytes = await openSource(source, { signal, fetch });
       const file = await readGguf(bytes, { signal });
-      const config = { ...modelConfig(file, options), fingerprint: file.fingerprint };
+      const config = modelConfig(file, options);
       const tokenizer = createTokenizer(file.metadata);
       checkTokens(tokenizer.vocabSize, config.vocab);
       const wasm = await loadWasm(options, options.threads);
@@ -400,43 +398,20 @@ export class Engine {
     if (ids.length < 2)
       throw new HalfspaceError('bad-argument', 'perplexity needs at least two tokens', { field: 'text', value: ids.length, limit: 2 });
     const shared = this.#context(from - 1);
-    /** @type {Context[]} */
-    const continued = [];
-    let loss = 0;
-    let kl = 0;
-    let agree = 0;
+    const contexts = [shared];
+    const open = () => {
+      contexts.unshift(this.#context(ids.length - from + 1, shared));
+      return contexts[0];
+    };
     try {
       if (from > 1) await shared.prefill(ids.slice(0, from - 1), { logits: 'none', onBatch: onPrefill, signal });
-      const context = this.#context(ids.length - from + 1, shared);
-      continued.push(context);
-      const reference = against ? this.#context(ids.length - from + 1, shared) : undefined;
-      if (reference) continued.push(reference);
+      const context = open();
+      const reference = against && open();
       context.setAttention(attention);
-      context.resetStats();
       reference?.setAttention('dense');
-      for (let i = from - 1; i < ids.length - 1; i++) {
-        throwIfAborted(signal);
-        context.decode(ids[i]);
-        const logits = reference ? context.logits().slice() : context.logits();
-        loss -= logProbability(logits, ids[i + 1]);
-        if (reference) {
-          reference.decode(ids[i]);
-          const compared = compareDistributions(reference.logits(), logits);
-          kl += compared.kl;
-          agree += compared.sameTop ? 1 : 0;
-        }
-        await nextTurn();
-      }
-      const tokens = ids.length - from;
-      return {
-        ppl: Math.exp(loss / tokens),
-        tokens,
-        ...(reference && { kl: kl / tokens, top1Agreement: agree / tokens }),
-        attention: context.stats(),
-      };
+      return await runPerplexity({ context, reference }, ids.slice(from - 1), signal);
     } finally {
-      for (const context of continued) context.release();
-      shared.release();
+      for (const context of contexts) context.release();
     }
   }
 
@@ -481,28 +456,6 @@ export class Engine {
     }
     throw new HalfspaceError('bad-argument', 'the prompt is empty', { field: 'prompt', value: prompt });
   }
-}
-
-/**
- * @param {import('./core/wasm-loader.js').Wasm} wasm
- * @param {import('./model/config.js').ModelConfig} config
- * @param {import('./model/gguf.js').GgufFile} file
- * @param {import('./bytes/sources.js').ByteSource} bytes
- * @param {EngineOptions} options
- * @returns {Promise<number>} pointer
- */
-async function loadModel(wasm, config, file, bytes, { onProgress, signal }) {
-  const words = wasm.alloc(config.words.byteLength, 'configuration');
-  wasm.bytes(words, config.words.byteLength).set(new Uint8Array(config.words));
-  const model = wasm.exports.hs_model_create(words) >>> 0;
-  wasm.exports.hs_free(words);
-  if (model === 0) {
-    const failure = wasm.lastFailure('configuration');
-    if (failure.code === 'out-of-memory') throw failure;
-    throw new HalfspaceError('unsupported', `${config.name}: ${wasm.lastError()}`, { field: 'configuration' });
-  }
-  await loadWeights(wasm, model, file, config.nLayers, bytes, { onProgress, signal });
-  return model;
 }
 
 /** @param {number} tokens of the tokenizer @param {number} rows of the embedding */

@@ -5,4 +5,4 @@ export { ChunkError, HalfspaceError } from './errors.js';
 export { inspectSnapshot, verifySnapshot } from './snapshot/inspect.js';
 export { openMemoryStore } from './stores/memory.js';
 export { openOpfsStore } from './stores/opfs.js';
-export { cachedModel } from './stores/weights.js';
+export { cachedModel } from './stores/cached-model.js';

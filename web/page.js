@@ -6,7 +6,7 @@ export { ChunkError, HalfspaceError } from './errors.js';
 export { inspectSnapshot, verifySnapshot } from './snapshot/inspect.js';
 export { openMemoryStore } from './stores/memory.js';
 export { openOpfsStore } from './stores/opfs.js';
-export { cachedModel } from './stores/weights.js';
+export { cachedModel } from './stores/cached-model.js';
 
 /** Types for those who write TypeScript. @typedef {import('./remote/api.js').Prefix} Prefix */
 /** @typedef {import('./remote/api.js').GenerateOptions} GenerateOptions */

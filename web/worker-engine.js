@@ -1,12 +1,12 @@
 /** An engine in a worker, with the methods of one that is here (remote/api.js). The page, or Node's event loop, stays free. */
+import { generatorStream } from './bytes/generator-stream.js';
 import { isByteSource } from './bytes/sources.js';
-import { inNode, nodeWorker, pageWorker } from './core/runtime.js';
 import { badArgument } from './errors.js';
-import { generatorStream } from './generation/generator-stream.js';
 import { pieceStream } from './generation/piece-stream.js';
 import { Remote } from './remote/client.js';
 import { stepOf } from './remote/steps.js';
 import { HANDLE } from './remote/wire.js';
+import { inNode, nodeWorker, pageWorker } from './core/runtime.js';
 
 export { HalfspaceError } from './errors.js';
 

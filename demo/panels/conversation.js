@@ -1,8 +1,9 @@
 /** Questions about the open document, and their answers. */
-import { HalfspaceError } from 'halfspace';
+import { commonLength, HalfspaceError } from 'halfspace';
 
-import { element, passFocus, returnFocus } from '../element.js';
-import { commonLength, turnPrompt } from '../prompt.js';
+import { element } from '../element.js';
+import { turnPrompt } from '../prompt.js';
+import { passFocus, returnFocus } from '../view/dom.js';
 import { figures } from './figures.js';
 import { TurnView } from './turn-view.js';
 

@@ -1,5 +1,6 @@
 /** A document in a list: its name, what is to be known of it, and what can be done with it. */
 import { element } from '../element.js';
+import { setText } from '../view/dom.js';
 
 /**
  * @typedef {object} Look
@@ -46,9 +47,4 @@ export class DocumentRow {
     else this.root.removeAttribute('aria-current');
     for (const button of this.#buttons) button.disabled = isDisabled;
   }
-}
-
-/** Screen readers hear of what has changed alone. @param {HTMLElement} node @param {string} text */
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
 }

@@ -1,11 +1,13 @@
 /** Which text is asked about: the shipped ones, which are ready, and the user's own. */
 import { HalfspaceError, openOpfsStore } from 'halfspace';
 
-import { count, element, megabytes, passFocus, returnFocus } from '../element.js';
+import { element } from '../element.js';
 import { Library, MAX_BYTES } from '../library.js';
 import { misfit, openDocument, SnapshotProblem } from '../reading.js';
 import { ownSource, shippedSource } from '../sources.js';
 import { checkText, readTextFile, titleOf } from '../texts.js';
+import { passFocus, returnFocus } from '../view/dom.js';
+import { count, megabytes } from '../view/format.js';
 import { DocumentRow } from './document-row.js';
 import { OwnTextForm } from './own-text.js';
 

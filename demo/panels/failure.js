@@ -1,6 +1,7 @@
 /** What went wrong, in words, with what to do; starts an engine again that was lost, with its document. */
-import { element, megabytes } from '../element.js';
+import { element } from '../element.js';
 import { loadAgain } from '../loading.js';
+import { megabytes } from '../view/format.js';
 
 /**
  * @typedef {import('../app.js').App} App

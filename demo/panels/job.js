@@ -1,5 +1,6 @@
 /** The bar at the bottom: what runs, how far it is, and how to stop it. */
 import { element } from '../element.js';
+import { perFrame } from '../view/dom.js';
 
 /** @param {import('../app.js').App} app */
 export function mountJob(app) {
@@ -12,16 +13,16 @@ export function mountJob(app) {
 
   /** @type {import('../app.js').Events['progress'] | undefined} */
   let newest;
-  const draw = () => {
+  const draw = perFrame(() => {
     if (!newest || !app.job) return;
     label.textContent = newest.label;
     if (newest.total > 0) progress.value = newest.done / newest.total;
     else progress.removeAttribute('value');
     newest = undefined;
-  };
+  });
   app.on('progress', (detail) => {
-    if (!newest) requestAnimationFrame(draw);
     newest = detail;
+    draw();
   });
   app.on('job', () => {
     bar.hidden = !app.job;

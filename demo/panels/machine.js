@@ -1,5 +1,6 @@
 /** What this machine and browser offer, and why something is off. */
-import { element, megabytes } from '../element.js';
+import { element } from '../element.js';
+import { megabytes } from '../view/format.js';
 
 /**
  * @typedef {import('../app.js').App} App

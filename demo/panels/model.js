@@ -1,7 +1,9 @@
 /** Loads a model: the site's own by one button, or one by URL, by file picker, or dropped on the page. */
-import { element, megabytes } from '../element.js';
+import { element } from '../element.js';
 import { defaultModel, loadModel, modelStore } from '../loading.js';
 import { Speed } from '../speed.js';
+import { perFrame, whenChosen } from '../view/dom.js';
+import { megabytes } from '../view/format.js';
 
 /**
  * @typedef {import('../app.js').App} App
@@ -66,11 +68,7 @@ class ModelPanel {
       const { href, pathname } = new URL(this.#url.value);
       void this.#load({ name: decodeURIComponent(pathname.split('/').pop() || href), source: href });
     });
-    this.#file.addEventListener('change', () => {
-      const file = this.#file.files?.[0];
-      this.#file.value = ''; // so that the same one can be chosen again
-      if (file) void this.#load({ name: file.name, source: file });
-    });
+    whenChosen(this.#file, (file) => void this.#load({ name: file.name, source: file }));
     section.append(
       element('div', { className: 'start' }, this.#start, this.#size),
       this.#loaded,
@@ -171,19 +169,19 @@ class ModelPanel {
 
   /** @param {string} label @param {number} done @param {number} total */
   #tell(label, done, total) {
-    if (!this.#newest) requestAnimationFrame(() => this.#draw());
     this.#newest = { label, done, total };
     this.app.tell('progress', this.#newest);
+    this.#draw();
   }
 
-  #draw() {
+  #draw = perFrame(() => {
     if (!this.#newest) return;
     const { label, done, total } = this.#newest;
     this.#newest = undefined;
     this.#barText.textContent = label;
     if (total > 0) this.#bar.value = done / total;
     else this.#bar.removeAttribute('value');
-  }
+  });
 
   async #deleteStored() {
     await this.app.run('deleting stored models', async () => {

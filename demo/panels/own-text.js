@@ -1,6 +1,8 @@
 /** Where a text of one's own comes in: pasted, picked, or dropped. */
-import { count, element } from '../element.js';
+import { element } from '../element.js';
 import { MAX_TEXT_BYTES } from '../texts.js';
+import { whenChosen } from '../view/dom.js';
+import { count } from '../view/format.js';
 
 export class OwnTextForm {
   #text = element('textarea', { id: 'own-text', rows: 4, required: true, spellcheck: false });
@@ -27,12 +29,7 @@ export class OwnTextForm {
       event.preventDefault();
       onText(this.#text.value);
     });
-    this.#file.addEventListener('change', () => {
-      const file = this.#file.files?.[0];
-      // The same file may be picked again.
-      this.#file.value = '';
-      if (file) onFile(file);
-    });
+    whenChosen(this.#file, onFile);
     this.root = element('details', { className: 'own' }, element('summary', {}, 'Use a text of your own'), form);
     dropInto(place, onFile);
   }

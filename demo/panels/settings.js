@@ -1,7 +1,8 @@
 /** Settings: each with a line that says what it does, checked, and kept for the next visit. */
-import { element, megabytes } from '../element.js';
+import { element } from '../element.js';
 import { loadAgain } from '../loading.js';
-import { CHOICES, NUMBERS, read, write } from '../settings.js';
+import { CHOICES, flatOf, NUMBERS, settingsOf } from '../settings.js';
+import { megabytes } from '../view/format.js';
 
 /**
  * @typedef {import('../app.js').App} App
@@ -54,12 +55,12 @@ class SettingsPanel {
   /** What was kept; a value that is no longer allowed is left out. */
   restore() {
     const kept = load();
-    const flat = read(this.app.settings);
+    const flat = flatOf(this.app.settings);
     for (const name of Object.keys(flat)) {
       const value = kept[name];
       if (value !== undefined && problemOf(name, value) === '') flat[name] = value;
     }
-    this.app.set(write(flat));
+    this.app.set(settingsOf(flat));
   }
 
   /** @param {string} legend @param {string[]} names */
@@ -96,8 +97,8 @@ class SettingsPanel {
     const problem = problemOf(name, value);
     this.#complain(name, problem);
     if (problem) return;
-    const flat = { ...read(this.app.settings), [name]: value };
-    this.app.set(write(flat));
+    const flat = { ...flatOf(this.app.settings), [name]: value };
+    this.app.set(settingsOf(flat));
     save(flat);
   }
 
@@ -114,7 +115,7 @@ class SettingsPanel {
   }
 
   #show() {
-    const flat = read(this.app.settings);
+    const flat = flatOf(this.app.settings);
     for (const [name, control] of this.#controls) {
       // What is wrong stays to be mended.
       if (control.getAttribute('aria-invalid') === 'true' && control.value.trim() !== flat[name]) continue;
@@ -144,7 +145,7 @@ class SettingsPanel {
 
   #reset() {
     for (const name of this.#controls.keys()) this.#complain(name, '');
-    this.app.set(write(read(this.app.defaults)));
+    this.app.set(settingsOf(flatOf(this.app.defaults)));
     save({});
   }
 }

@@ -1,12 +1,13 @@
 /** A question and its answer. */
 import { element } from '../element.js';
+import { perFrame } from '../view/dom.js';
 
 export class TurnView {
   #answer = element('p', { className: 'answer' });
   #figures = element('p', { className: 'figures' });
   /** Not shown yet: at most once a frame is the page laid out anew. */
   #pending = '';
-  #frame = 0;
+  #draw = perFrame(() => this.#flush());
 
   /** @param {string} question @param {string} note */
   constructor(question, note) {
@@ -17,19 +18,17 @@ export class TurnView {
   /** @param {string} text */
   add(text) {
     this.#pending += text;
-    this.#frame ||= requestAnimationFrame(() => this.#flush());
+    this.#draw();
   }
 
   /** @param {string} figures */
   end(figures) {
-    cancelAnimationFrame(this.#frame);
     this.#flush();
     this.#figures.textContent = figures;
   }
 
   #flush() {
-    this.#frame = 0;
-    this.#answer.append(this.#pending);
+    if (this.#pending !== '') this.#answer.append(this.#pending);
     this.#pending = '';
   }
 }

@@ -1,4 +1,4 @@
-/** Small helpers to build a panel. */
+/** What panels do with their elements. */
 import { element } from '../element.js';
 
 /** A label with its control. @param {string} text @param {HTMLElement} control */
@@ -23,9 +23,29 @@ export function perFrame(draw) {
 /** Lets input, frames and timers through. */
 export const pause = () => new Promise((resolve) => setTimeout(resolve));
 
-/** Changes the document only where something changes. @param {Node} node @param {string} text */
+/** A file that was chosen; the same one may be chosen again. @param {HTMLInputElement} input @param {(file: File) => void} take */
+export function whenChosen(input, take) {
+  input.addEventListener('change', () => {
+    const file = input.files?.[0];
+    input.value = '';
+    if (file) take(file);
+  });
+}
+
+/** Changes the document only where something changes: screen readers hear of that alone. @param {Node} node @param {string} text */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
+}
+
+/** Whoever works by keyboard is not left on a button that a job has disabled. @param {HTMLElement} to */
+export function passFocus(to) {
+  if (document.activeElement?.matches(':disabled')) to.focus({ preventScroll: true });
+}
+
+/** Afterwards, from a button that is gone by then. @param {HTMLElement} from @param {Element | null} to */
+export function returnFocus(from, to) {
+  const at = document.activeElement;
+  if ((at === from || at === document.body) && to instanceof HTMLElement) to.focus({ preventScroll: true });
 }
 
 /**

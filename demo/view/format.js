@@ -1,4 +1,12 @@
-/** Numbers as they are shown. */
+/** Numbers as they are shown, and what is taken of many. */
+
+const NUMBER = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+
+/** @param {number} value */
+export const count = (value) => NUMBER.format(value);
+
+/** @param {number} bytes */
+export const megabytes = (bytes) => (bytes < 1e6 ? `${count(Math.max(1, bytes / 1e3))} kB` : `${count(bytes / 1e6)} MB`);
 
 /** Two or three digits that count. @param {number} x */
 export const short = (x) => (x === 0 ? '0' : x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x >= 0.1 ? x.toFixed(2) : x.toPrecision(2));

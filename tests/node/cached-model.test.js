@@ -28,7 +28,7 @@ async function setUp(t, served) {
   const { url, starts, close } = await serveBytes(file);
   t.after(close);
   const store = openMemoryStore();
-  const get = (/** @type {Partial<import('../../web/stores/weights.js').CacheOptions>} */ options = {}) =>
+  const get = (/** @type {Partial<import('../../web/stores/cached-model.js').CacheOptions>} */ options = {}) =>
     cachedModel(url, { store, partBytes: PART, ...options });
   /** First bytes of the parts that were asked for since the last call; opening a URL asks for byte 0. */
   const asked = () => starts.splice(0).filter((start, index) => start !== 0 || index > 0);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Beginnings } from '../../demo/view/copies.js';
+import { Beginnings } from '../../demo/beginnings.js';
 import { Engine } from '../../web/index.js';
 import { randomModel } from './helpers/random-model.js';
 

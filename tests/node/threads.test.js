@@ -4,6 +4,8 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 import { Context } from '../../web/generation/context.js';
 import { Engine } from '../../web/index.js';
@@ -111,7 +113,7 @@ test('a worker that ends between jobs is not needed', { timeout: MINUTE_MS }, as
 test('a caller that may not block, as a page itself, spins', { timeout: MINUTE_MS }, async () => {
   const engine = await Engine.load(small, { threads: 2 });
   const blocking = await bits(engine, HSR, ids, 700);
-  engine.wasm.exports.hs_threads_start(2, 0);
+  engine.wasm.exports.hs_threads_start(2, 0, 60);
   assert.deepEqual(await bits(engine, HSR, ids, 700), blocking);
   engine.close();
 });
@@ -137,6 +139,18 @@ test('a worker that dies in a job is an error, not a wait', { timeout: MINUTE_MS
   await assert.rejects(engine.logits(ids.slice(0, 40)), failure('closed', 'threads'));
   engine.close();
 });
+
+/** In a process of its own: V8 is to use its baseline compiler alone, as that of Node.js 20 breaks careless waits (threads.c). */
+for (const [name, mayBlock, flags] of /** @type {const} */ ([
+  ['blocks', '1', ['--liftoff-only']],
+  ['spins', '0', []],
+])) {
+  test(`a worker that dies in a job without a word ends the wait of an owner that ${name}`, { timeout: MINUTE_MS }, async () => {
+    const program = fileURLToPath(new URL('./helpers/silent-death.js', import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, [...flags, program, mayBlock]);
+    assert.equal(stdout, 'closed threads 2\n'.repeat(2));
+  });
+}
 
 test('workers that do not start: an error where they were asked for, one thread where not', { timeout: MINUTE_MS }, async (t) => {
   const load = (/** @type {number | 'auto'} */ threads) =>

@@ -1,7 +1,6 @@
 /** Attention as a stream of queries. */
-import { throwIfAborted } from '../bytes/sources.js';
+import { aborted, throwIfAborted } from '../abort.js';
 import { attend } from './attend.js';
-import { aborted } from './streams.js';
 
 /**
  * @param {import('./kv-cache.js').KvCache} cache

@@ -3,15 +3,17 @@ import { checkInteger, checkOptions, shown } from '../checks.js';
 import { elapsedSince } from '../elapsed.js';
 import { badArgument } from '../errors.js';
 import { FIRST_ROOM } from './core.js';
-import { KvCache } from './kv-cache.js';
 import { attentionNumbers, attentionStats, attentionValues, attentionWords, statsWords } from './params.js';
 import { vectorsOf } from './rows.js';
+import { StreamedHandle } from './streamed.js';
 
 const MAX_HEADS = 256;
 const MAX_GROUP = 16;
 const MAX_QUERIES = 2 ** 24;
 
 /**
+ * @typedef {import('./kv-cache.js').KvCache} KvCache
+ *
  * @typedef {object} ViewOptions which keys a query sees, and what a logit is
  * @property {number} [n] queries in the call, default 1; several of strength fast go by `prefill`, here hsr by default
  * @property {number} [end] positions from this on are not seen, 1..length; default length
@@ -42,7 +44,7 @@ const MAX_QUERIES = 2 ** 24;
  * @property {number} heads
  * @property {number} group
  * @property {boolean} causal
- * @property {ReturnType<typeof attentionValues>['values']} values
+ * @property {ReturnType<typeof attentionValues>} values
  */
 
 /** @param {KvCache} cache @param {import('./rows.js').Rows} queries @param {number} n */
@@ -67,12 +69,13 @@ function checkQueries(cache, queries, n) {
  * @returns {Call}
  */
 function checkCall(cache, queries, options) {
-  if (!(cache instanceof KvCache)) throw badArgument('cache', 'must be a KvCache', cache, 'KvCache');
+  if (!(cache instanceof StreamedHandle && cache.layout.kind === 'cache'))
+    throw badArgument('cache', 'must be a KvCache', cache, 'KvCache');
   checkOptions('options', options);
   const { n = 1, causal = false, scale = 1 / Math.sqrt(cache.headDim) } = options;
   const { length, size } = cache;
   const { vectors, heads } = checkQueries(cache, queries, n);
-  const { values } = attentionValues(options, '', 'hsr');
+  const values = attentionValues(options);
   Object.assign(values, attentionNumbers({ ...options, scale }, ['end', 'window', 'sinks', 'scale', 'softcap']));
   if (values.scale === 0) throw badArgument('scale', 'must not be 0', options.scale, 1e15);
   if ((values.r ?? 0) > size) throw badArgument('r', `must be at most the number of keys, ${size}, not ${values.r}`, values.r, size);

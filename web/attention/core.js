@@ -1,5 +1,5 @@
-/** The instance of the core that indexes and caches live in, and the one way of numbers into it. */
-import { loadWasm } from '../core/wasm-loader.js';
+/** The core that indexes and caches live in, and the one way of numbers into it. */
+import { sharedWasm } from '../core/shared.js';
 import { badArgument } from '../errors.js';
 
 /** Rows pass through buffers of this many bytes as f32, a part after the other. */
@@ -22,9 +22,9 @@ export class Core {
   constructor(wasm) {
     this.wasm = wasm;
     this.exports = wasm.exports;
-    this.first = wasm.alloc(STAGE_BYTES, 'staging buffer');
-    this.second = wasm.alloc(STAGE_BYTES, 'staging buffer');
-    this.raw = wasm.alloc(STAGE_BYTES / 2, 'staging buffer');
+    this.first = wasm.alloc(2.5 * STAGE_BYTES, 'staging buffers');
+    this.second = this.first + STAGE_BYTES;
+    this.raw = this.second + STAGE_BYTES;
   }
 
   /** Rows of `width` numbers that fit the stage at once, as f32 and, in half the bytes, as int8 with a scale. @param {number} width */
@@ -108,21 +108,17 @@ export class Core {
   }
 }
 
-const SHARED = {};
-/** @type {WeakMap<object, Promise<Core>>} */
+/** @type {WeakMap<import('../core/wasm-loader.js').Wasm, Core>} */
 const cores = new WeakMap();
 
 /**
- * The core of these options: one for the whole page or process when there are none, one for each options object otherwise.
+ * The core of these options, in the instance that they share.
  * @param {LoadOptions} [options]
  * @returns {Promise<Core>}
  */
-export function coreOf(options) {
-  const key = options ?? SHARED;
-  const known = cores.get(key);
-  if (known) return known;
-  const core = loadWasm(options).then((wasm) => new Core(wasm));
-  cores.set(key, core);
-  core.catch(() => cores.delete(key));
+export async function coreOf(options) {
+  const wasm = await sharedWasm(options);
+  const core = cores.get(wasm) ?? new Core(wasm);
+  cores.set(wasm, core);
   return core;
 }

@@ -1,11 +1,10 @@
 /** What indexes, caches and trees have in common: an object inside the core, its shape, its memory, and its end. */
 import { checkInteger, checkName, shown } from '../checks.js';
-import { KV_TYPES } from '../core/kv-types.js';
+import { CHUNKS, KV_TYPES } from '../core/kv.js';
 import { badArgument, HalfspaceError } from '../errors.js';
 
-/** As in src/base/hs.h and src/kv/kv.h. */
+/** As in src/base/hs.h. */
 const HEAD_DIM = { least: 16, most: 256, multiple: 8 };
-const CHUNKS = [128, 1024, 8192, 65_536];
 
 /**
  * @typedef {object} Shape of an index or a cache

@@ -193,9 +193,7 @@ export class HsrIndex extends StreamedHandle {
    * @returns {Reported}
    */
   #collect(query, room, run) {
-    const { core } = this;
-    const q = stageQuery(core, query, this.headDim);
-    const { timeMs, ...hits } = collectHits(core, room, (positions, products, rooms) => run(q, positions, products, rooms));
+    const { timeMs, ...hits } = collectHits(this.core, query, this.headDim, room, run);
     return { ...hits, stats: this.#stats(timeMs) };
   }
 

@@ -8,6 +8,9 @@ const FAR_FIELDS = { first: 1, second: 2 };
 const PREFILL = { exact: 0, hsr: 1 };
 const EPS_OF = { value: 0, output: 1 };
 
+/** Ways to pick keys, of which one may be given. */
+const PICKS = /** @type {const} */ (['r', 'topP', 'eps', 'theta']);
+
 /** The words of hs_attention_params in their order: integers, and f32 numbers. */
 const LAYOUT = /** @type {const} */ ({
   mode: 'int',
@@ -144,30 +147,28 @@ export function attentionNumbers(options, names, path = '') {
 
 /**
  * Checks options.
- * @param {AttentionOptions | Mode} options
+ * @param {AttentionOptions} options
  * @param {string} [path] of the options, in errors
- * @param {keyof typeof PREFILL} [prefill] the default
- * @returns {{mode: Mode, strength: 'fast' | 'certified' | 'exact', values: Partial<Record<keyof typeof LAYOUT, number>>}}
+ * @returns {Partial<Record<keyof typeof LAYOUT, number>>}
  */
-export function attentionValues(options, path = '', prefill = 'exact') {
-  const given = typeof options === 'string' ? { mode: options } : checkOptions(`${path}options`, options);
-  const { mode = 'hsr', strength = 'fast', farField = strength !== 'exact' } = given;
+export function attentionValues(options, path = '') {
+  const { mode = 'hsr', strength = 'fast', farField = strength !== 'exact' } = options;
   const values = {
     mode: checkName(`${path}mode`, mode, MODES),
     strength: checkName(`${path}strength`, strength, STRENGTHS),
     farField: farField === false ? 0 : checkName(`${path}farField`, farField === true ? 'second' : farField, FAR_FIELDS),
-    prefill: checkName(`${path}prefill`, given.prefill ?? prefill, PREFILL),
-    epsOf: checkName(`${path}epsOf`, given.epsOf ?? 'value', EPS_OF),
+    prefill: checkName(`${path}prefill`, options.prefill ?? 'hsr', PREFILL),
+    epsOf: checkName(`${path}epsOf`, options.epsOf ?? 'value', EPS_OF),
     alpha: 1,
-    ...attentionNumbers(given, ['r', 'topP', 'eps', 'theta', 'leafTheta', 'valueTheta', 'denseBelow', 'denseAbove', 'alpha', 'b'], path),
+    ...attentionNumbers(options, ['r', 'topP', 'eps', 'theta', 'leafTheta', 'valueTheta', 'denseBelow', 'denseAbove', 'alpha', 'b'], path),
   };
-  const selects = /** @type {const} */ (['r', 'topP', 'eps', 'theta']).filter((name) => given[name] !== undefined);
-  if (selects.length > 1)
-    throw badArgument(path + selects[1], `cannot be given with ${selects[0]}`, given[selects[1]], `one of ${selects.join(', ')}`);
-  if (given.theta !== undefined && strength !== 'fast')
-    throw badArgument(`${path}theta`, `is for strength fast, not ${strength}`, given.theta, 'fast');
-  if (given.denseBelow === 0) values.denseBelow = 1; // 0 is the default inside the core
-  return { mode, strength, values };
+  const picks = PICKS.filter((name) => options[name] !== undefined);
+  if (picks.length > 1)
+    throw badArgument(path + picks[1], `cannot be given with ${picks[0]}`, options[picks[1]], `one of ${picks.join(', ')}`);
+  if (options.theta !== undefined && strength !== 'fast')
+    throw badArgument(`${path}theta`, `is for strength fast, not ${strength}`, options.theta, 'fast');
+  if (options.denseBelow === 0) values.denseBelow = 1; // 0 is the default inside the core
+  return values;
 }
 
 /**
@@ -188,25 +189,23 @@ export function attentionWords(values) {
  * Options of the engine as calls of hs_attention_set() (wasm/abi.c), which fills in scale, window, softcap and causal.
  * @param {EngineAttention | Mode} [options]
  * @param {{layers: number, kvHeads: number}} [shape] of the model
- * @returns {{mode: Mode, sets: {layer: number, kvHead: number, words: Uint8Array}[]}} -1: every layer, every KV head
+ * @returns {{layer: number, kvHead: number, words: Uint8Array}[]} -1: every layer, every KV head
  */
 export function attentionParams(options = {}, { layers, kvHeads } = { layers: 2 ** 24, kvHeads: 2 ** 24 }) {
   const given = typeof options === 'string' ? { mode: options } : checkOptions('attention', options);
   const { heads = [], ...everywhere } = given;
-  const words = (/** @type {AttentionOptions} */ own, /** @type {string} */ path) => {
-    const { mode, values } = attentionValues(own, path, 'hsr');
-    return { mode, words: attentionWords({ ...values, scale: 1 }) };
-  };
-  const all = words(everywhere, 'attention.');
+  const wordsOf = (/** @type {AttentionOptions} */ own, /** @type {string} */ path) =>
+    attentionWords({ ...attentionValues(own, path), scale: 1 });
+  const all = { layer: -1, kvHead: -1, words: wordsOf(everywhere, 'attention.') };
   if (!Array.isArray(heads)) throw badArgument('attention.heads', `must be an array, not ${shown(heads)}`, heads, 'array');
   const sets = heads.map((head, i) => {
     const { layer = -1, kvHead = -1, ...own } = checkOptions(`attention.heads[${i}]`, head);
     const path = `attention.heads[${i}].`;
     checkInteger(`${path}layer`, layer, -1, layers - 1);
     checkInteger(`${path}kvHead`, kvHead, -1, kvHeads - 1);
-    return { layer, kvHead, words: words(inherit(everywhere, own), path).words };
+    return { layer, kvHead, words: wordsOf(inherit(everywhere, own), path) };
   });
-  return { mode: all.mode, sets: [{ layer: -1, kvHead: -1, words: all.words }, ...sets] };
+  return [all, ...sets];
 }
 
 /**
@@ -216,8 +215,7 @@ export function attentionParams(options = {}, { layers, kvHeads } = { layers: 2 
  */
 function inherit(everywhere, own) {
   const merged = { ...everywhere, ...own };
-  const picks = /** @type {const} */ (['r', 'topP', 'eps', 'theta']);
-  if (picks.some((name) => own[name] !== undefined)) for (const name of picks) merged[name] = own[name];
+  if (PICKS.some((name) => own[name] !== undefined)) for (const name of PICKS) merged[name] = own[name];
   return merged;
 }
 

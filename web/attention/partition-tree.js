@@ -112,8 +112,7 @@ export class PartitionTree extends Handle {
    */
   #collect(query, room, run) {
     const { core } = this;
-    const q = stageQuery(core, query, this.dim);
-    const { timeMs, ...hits } = collectHits(core, room, (positions, products, rooms) => run(q, positions, products, rooms));
+    const { timeMs, ...hits } = collectHits(core, query, this.dim, room, run);
     const words = new Float64Array(core.wasm.memory.buffer, core.exports.hs_partition_stats() >>> 0, 3);
     const [nodesVisited, keysTested, keysReported] = words;
     return { ...hits, stats: { nodesVisited, keysTested, keysReported, timeMs } };

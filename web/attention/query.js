@@ -42,18 +42,21 @@ export function stageQuery(core, query, dims) {
 }
 
 /**
- * Runs a call that writes positions and products, and takes the time.
+ * Runs a call for one query that writes positions and products, and takes its time.
  * @param {import('./core.js').Core} core
+ * @param {import('./rows.js').Rows} query
+ * @param {number} dims
  * @param {number} room first guess of their number
- * @param {(positions: number, products: number, room: number) => number} run returns their number
+ * @param {(q: number, positions: number, products: number, room: number) => number} run returns their number
  * @returns {Hits & {timeMs: number}}
  */
-export function collectHits(core, room, run) {
+export function collectHits(core, query, dims, room, run) {
+  const q = stageQuery(core, query, dims);
   const began = performance.now();
   return core.collect(
     room,
     2,
-    (pointer, rooms) => run(pointer, pointer + 4 * rooms, rooms),
+    (pointer, rooms) => run(q, pointer, pointer + 4 * rooms, rooms),
     (pointer, rooms, count) => ({
       positions: core.ints(pointer, count),
       products: core.floats(pointer + 4 * rooms, count),

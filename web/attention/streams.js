@@ -1,8 +1,8 @@
 /** Caches and indexes as streams of chunk records. */
-import { throwIfAborted } from '../bytes/sources.js';
-import { badArgument, HalfspaceError } from '../errors.js';
-import { extentOf } from '../snapshot/context.js';
+import { aborted, throwIfAborted } from '../abort.js';
+import { badArgument } from '../errors.js';
 import { INDEX, placeKey, placesOf } from '../snapshot/format.js';
+import { extentOf } from '../snapshot/kv.js';
 import { SnapshotReader } from '../snapshot/reader.js';
 import { Staging } from '../snapshot/staging.js';
 import { snapshotStream } from '../snapshot/writer.js';
@@ -180,6 +180,3 @@ export function writableOf(cache, { signal }) {
     abort: finish,
   });
 }
-
-/** @param {AbortSignal | undefined} signal */
-export const aborted = (signal) => new HalfspaceError('aborted', 'aborted by the caller', { cause: signal?.reason });

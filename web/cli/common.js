@@ -36,19 +36,25 @@ export function progress(label, unit) {
   };
 }
 
-/** @param {ModelOptions} options */
-export async function loadEngine(options) {
-  const bar = progress('loading', 'MB');
-  const MB = 1e6;
+/**
+ * Runs what takes bytes in, under a bar of megabytes.
+ * @template T
+ * @param {string} label
+ * @param {(onProgress: (bytes: number, total: number | undefined) => void) => Promise<T>} run
+ * @returns {Promise<T>}
+ */
+export async function withMegabytes(label, run) {
+  const bar = progress(label, 'MB');
   try {
-    return await Engine.load(options.model, {
-      ...engineOptions(options),
-      onProgress: (done, total) => bar.update(Math.round(done / MB), Math.round(total / MB)),
-    });
+    return await run((bytes, total = 0) => bar.update(Math.round(bytes / 1e6), Math.round(total / 1e6)));
   } finally {
     bar.stop();
   }
 }
+
+/** @param {ModelOptions} options */
+export const loadEngine = (options) =>
+  withMegabytes('loading', (onProgress) => Engine.load(options.model, { ...engineOptions(options), onProgress }));
 
 /** @param {string} path */
 export async function readText(path) {
@@ -62,4 +68,12 @@ export async function readText(path) {
 /** @param {unknown} object */
 export function printJson(object) {
   process.stdout.write(`${JSON.stringify(object)}\n`);
+}
+
+/** As one JSON object, or a line for each field. @param {Record<string, unknown>} result @param {boolean} [json] */
+export function print(result, json) {
+  if (json) printJson(result);
+  else
+    for (const [name, value] of Object.entries(result))
+      process.stdout.write(`${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`);
 }

@@ -5,7 +5,7 @@ import { openSource } from '../bytes/sources.js';
 import { modelConfig } from '../model/config.js';
 import { readGguf } from '../model/gguf.js';
 import { createTokenizer } from '../tokenizer/tokenizer.js';
-import { loadEngine, printJson, progress, readText } from './common.js';
+import { loadEngine, print, printJson, progress, readText } from './common.js';
 import { round } from './numbers.js';
 
 /** @typedef {import('./common.js').ModelOptions} ModelOptions */
@@ -70,10 +70,7 @@ export async function inspect({ model, json }) {
     tensors: file.tensors.length,
     types,
   };
-  if (json) printJson(result);
-  else
-    for (const [name, value] of Object.entries(result))
-      process.stdout.write(`${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`);
+  print(result, json);
 }
 
 /** @param {{model: string, text: string, json?: boolean}} options */

@@ -8,7 +8,8 @@ import { env } from 'node:process';
 
 import { Unzip, UnzipInflate } from 'fflate';
 
-import { fetchOrFail, openSource } from '../bytes/sources.js';
+import { fetchOrFail } from '../bytes/http.js';
+import { openSource } from '../bytes/sources.js';
 import { HalfspaceError } from '../errors.js';
 import { printJson, progress } from './common.js';
 

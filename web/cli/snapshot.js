@@ -4,18 +4,10 @@ import * as fs from 'node:fs/promises';
 import { HalfspaceError } from '../errors.js';
 import { inspectSnapshot, verifySnapshot } from '../snapshot/inspect.js';
 import { createWholeFile } from '../stores/whole-file.js';
-import { loadEngine, printJson, progress, readText } from './common.js';
+import { loadEngine, print, progress, readText, withMegabytes } from './common.js';
 import { round } from './numbers.js';
 
 /** @typedef {import('./common.js').ModelOptions} ModelOptions */
-
-/** @param {Record<string, unknown>} result @param {boolean} [json] */
-function print(result, json) {
-  if (json) printJson(result);
-  else
-    for (const [name, value] of Object.entries(result))
-      process.stdout.write(`${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`);
-}
 
 /** @param {number} bytes @param {number} ms */
 const speed = (bytes, ms) => ({ bytes, mbPerSecond: round(bytes / 1e3 / ms) });
@@ -43,17 +35,7 @@ async function writeWhole(path, stream) {
  * @param {string[]} files
  * @param {number} [ctx]
  */
-async function resume(engine, files, ctx) {
-  const bar = progress('resuming', 'MB');
-  try {
-    return await engine.resume(files, {
-      ctx,
-      onProgress: (done, total) => bar.update(Math.round(done / 1e6), Math.round((total ?? 0) / 1e6)),
-    });
-  } finally {
-    bar.stop();
-  }
-}
+const resume = (engine, files, ctx) => withMegabytes('resuming', (onProgress) => engine.resume(files, { ctx, onProgress }));
 
 /** @param {ModelOptions & {file: string, out: string, base?: string[]}} options */
 export async function save({ file, out, base, json, ...options }) {

@@ -5,10 +5,11 @@
 export const inNode = globalThis.process?.versions?.node !== undefined;
 
 /**
- * @typedef {{'node:fs/promises': typeof import('node:fs/promises')}} Files
- * @typedef {{'node:os': typeof import('node:os')}} System
- * @typedef {{'node:worker_threads': typeof import('node:worker_threads')}} Threads
- * @typedef {Files & System & Threads} Builtins
+ * @typedef {{
+ *   'node:fs/promises': typeof import('node:fs/promises'),
+ *   'node:os': typeof import('node:os'),
+ *   'node:worker_threads': typeof import('node:worker_threads'),
+ * }} Builtins
  */
 
 /**
@@ -20,7 +21,15 @@ export function builtin(name) {
   return process.getBuiltinModule(name);
 }
 
-/** @typedef {import('../remote/wire.js').WorkerHandle} WorkerHandle */
+/**
+ * @typedef {object} WorkerHandle
+ * @property {(type: 'message' | 'error' | 'exit', listener: (value: any) => void) => void} listen message: what was posted;
+ *   exit: in Node.js, Deno and Bun only
+ * @property {(message: object, transfer?: Transferable[]) => void} post
+ * @property {() => void} ref keeps the process from ending while the worker is open, as at first
+ * @property {() => void} unref lets it end
+ * @property {() => void} terminate
+ */
 
 /**
  * Worker threads of Node.js, which are those of Deno and Bun too, behind the methods that a page's workers get below.

@@ -13,7 +13,7 @@ port.onmessage = (/** @type {MessageEvent} */ { data: { module, memory, stack, t
   exports.stackRestore(stack);
   port.postMessage('ready');
   try {
-    exports.hs_thread_run(thread);
+    while (exports.hs_thread_run(thread) === 1);
   } catch (error) {
     // The owner may be waiting for a task of this thread.
     exports.hs_thread_fail();

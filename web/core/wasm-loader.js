@@ -4,12 +4,12 @@ import { relaxedSimd, simd } from 'wasm-feature-detect';
 import { shown } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
 import { builtin, inNode } from './runtime.js';
-import { threadCount, ThreadPool } from './thread-pool.js';
+import { PATIENCE_SECONDS, threadCount, ThreadPool } from './thread-pool.js';
 
 const INITIAL_PAGES = 32;
 const MAX_PAGES = 65_536;
 const PAGE_BYTES = 65_536;
-const ABI_VERSION = 5;
+const ABI_VERSION = 6;
 
 /** Status codes of src/base/hs.h. @type {Record<number, import('../errors.js').ErrorCode>} */
 const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument', [-4]: 'context-full', [-5]: 'unsupported' };
@@ -134,7 +134,7 @@ export class Wasm {
   /** @param {unknown} [cause] */
   #checkThreads(cause) {
     if (this.pool?.lost)
-      throw new HalfspaceError('closed', 'a thread died, or did not answer for a minute: the engine is of no more use', {
+      throw new HalfspaceError('closed', `a thread died, or did not answer for ${PATIENCE_SECONDS} s: the engine is of no more use`, {
         field: 'threads',
         value: this.threads,
         ...(cause !== undefined && { cause }),

@@ -2,7 +2,7 @@
 import { badArgument } from '../errors.js';
 
 /** Limits of `stop`: strings, and UTF-16 units of each. */
-export const STOP_LIMITS = { strings: 16, length: 256 };
+const STOP_LIMITS = { strings: 16, length: 256 };
 
 /**
  * @param {unknown} stop

@@ -1,8 +1,9 @@
 /** Dense attention and another decode the same tokens in turn. What Engine.compare() does once its arguments are checked. */
-import { throwIfAborted } from '../bytes/sources.js';
+import { throwIfAborted } from '../abort.js';
+import { elapsedSince } from '../elapsed.js';
 import { AnswerText } from './answer-text.js';
-import { nextTurn } from './context.js';
 import { argmax, compareDistributions } from './distributions.js';
+import { nextTurn } from './next-turn.js';
 
 /**
  * @typedef {object} CompareOptions what compare() takes
@@ -31,7 +32,7 @@ import { argmax, compareDistributions } from './distributions.js';
 function timed(context, id) {
   const start = performance.now();
   context.decode(id);
-  return performance.now() - start;
+  return elapsedSince(start);
 }
 
 /**

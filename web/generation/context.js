@@ -1,9 +1,13 @@
 /** One conversation inside the core: its KV caches, prefill, decode steps, and statistics. */
+import { throwIfAborted } from '../abort.js';
 import { attentionParams, attentionStats, statsWords } from '../attention/params.js';
-import { throwIfAborted } from '../bytes/sources.js';
 import { checkInteger } from '../checks.js';
-import { KV_TYPES } from '../core/kv-types.js';
+import { KV_TYPES } from '../core/kv.js';
 import { badArgument, HalfspaceError } from '../errors.js';
+import { nextTurn } from './next-turn.js';
+
+/** HS_MAX_CAPACITY of src/base/hs.h: tokens of a context, those that it continues included. */
+export const MAX_CONTEXT = 2 ** 20;
 
 const WATCH_ROOM = 4096;
 const MOST_ROOM = 65_536;
@@ -86,7 +90,7 @@ export class Context {
 
   /** @param {import('../attention/params.js').EngineAttention | import('../attention/params.js').Mode} options */
   setAttention(options) {
-    for (const { layer, kvHead, words } of attentionParams(options, this.shape).sets) {
+    for (const { layer, kvHead, words } of attentionParams(options, this.shape)) {
       this.wasm.bytes(this.tokens, words.length).set(words);
       this.wasm.check(this.wasm.exports.hs_attention_set(this.pointer, this.tokens, layer, kvHead), 'attention');
     }
@@ -222,18 +226,6 @@ export class Context {
   }
 }
 
-/** Lets messages, timers and aborts through; faster than setTimeout, which waits 4 ms in pages. */
-export function nextTurn() {
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve(undefined);
-    };
-    port2.postMessage(0);
-  });
-}
-
 /**
  * @param {import('../core/wasm-loader.js').Wasm} wasm
  * @param {number} model
@@ -245,8 +237,8 @@ function noMemory(wasm, model, capacity, kvType) {
   const free = wasm.free();
   // What is free is not in one piece: less may fit than there is room for.
   let fits = 0;
-  for (let step = 2 ** 20; step >= 1; step /= 2) {
-    if (fits + step <= 2 ** 20 && wasm.exports.hs_context_bytes(model, fits + step, kvType) <= free) fits += step;
+  for (let step = MAX_CONTEXT; step >= 1; step /= 2) {
+    if (fits + step <= MAX_CONTEXT && wasm.exports.hs_context_bytes(model, fits + step, kvType) <= free) fits += step;
   }
   const limit = Math.min(fits, capacity - 1);
   return new HalfspaceError(

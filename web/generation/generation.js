@@ -1,9 +1,9 @@
 /** Reads a prompt, then samples and decodes token by token. What Engine.generate() does once its arguments are checked. */
+import { throwIfAborted } from '../abort.js';
 import { addStatsWords, attentionStats } from '../attention/params.js';
-import { throwIfAborted } from '../bytes/sources.js';
 import { elapsedSince } from '../elapsed.js';
 import { AnswerText } from './answer-text.js';
-import { nextTurn } from './context.js';
+import { nextTurn } from './next-turn.js';
 
 /**
  * @param {import('./context.js').Context} context with room for the prompt and `steps` tokens

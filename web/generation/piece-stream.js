@@ -1,5 +1,5 @@
 /** A generation as a stream, of an engine that is here or in a worker. */
-import { generatorStream } from './generator-stream.js';
+import { generatorStream } from '../bytes/generator-stream.js';
 
 /**
  * A token is computed when it is read. cancel() ends the generation, also while it reads the prompt, and resolves when its memory is

@@ -1,8 +1,8 @@
 /** A prefilled prompt that several generations may continue, and its snapshots. */
 import { checkInteger } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
-import { contextSubject } from '../snapshot/context.js';
 import { snapshotStream } from '../snapshot/writer.js';
+import { contextSubject } from './context-snapshot.js';
 
 /** @typedef {import('../remote/api.js').Prefix} Api */
 

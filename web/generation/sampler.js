@@ -93,7 +93,7 @@ export function createRandom(seed) {
  * @param {Float32Array} logits
  * @throws {HalfspaceError} 'bad-argument' when there is no choice to make
  */
-function argmax(logits) {
+function checkedArgmax(logits) {
   let best = -1;
   let greatest = -Infinity;
   for (let i = 0; i < logits.length; i++) {
@@ -234,7 +234,7 @@ export function createSampler(options = {}) {
   return {
     sample(logits, recentTokens = []) {
       const scored = penalty === 1 || window === 0 ? logits : penalise(logits, recentTokens);
-      const best = argmax(scored);
+      const best = checkedArgmax(scored);
       if (temperature === 0 || topK === 1) return best;
       const max = scored[best];
       let candidates = topK > 0 && topK < scored.length ? greatestK(scored, topK) : everyId(scored.length);

@@ -7,7 +7,7 @@ const ROPE_SCALINGS = ['none', 'linear', 'ntk', 'yarn'];
 const WORDS = 28;
 const MOST = 2 ** 31 - 1;
 /** Ranges of the integers, as in src/model/config.c and src/base/hs.h: beyond them they would not be the same in 32 bits. */
-export const LIMITS = /** @type {const} */ ({
+const LIMITS = /** @type {const} */ ({
   block_count: [1, 256],
   embedding_length: [32, 1 << 16],
   'attention.head_count': [1, 256],
@@ -48,7 +48,7 @@ const GEMMA3_LOCAL_THETA = 10_000;
  * @property {number} contextTrain tokens the model was trained for
  * @property {string} name of the model, as the file has it
  * @property {ArrayBuffer} words the same as the core takes it
- * @property {string} [fingerprint] of the file (web/model/gguf.js), where it was loaded from one
+ * @property {string} fingerprint of the file (web/model/gguf.js)
  */
 
 /**
@@ -132,7 +132,7 @@ export function modelConfig(file, { rope = {} } = {}) {
   floats[25] = number('final_logit_softcapping', 0);
   ints[26] = contextTrain;
   ints[27] = 1;
-  return { ...config, words };
+  return { ...config, words, fingerprint: file.fingerprint };
 }
 
 /**

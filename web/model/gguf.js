@@ -4,7 +4,7 @@
  * Not @huggingface/gguf 0.4.6, with which the tests compare: behind the end of a file it reads zeros, texts that go beyond what
  * it has read are cut without a word, it aligns in 32 bits, and its errors name neither key nor limit.
  */
-import { hasSha256, sha256 } from '../bytes/sha256.js';
+import { createSha256 } from '../bytes/sha256.js';
 import { shown } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
 import { atMost, bad, HeaderReader } from './gguf-reader.js';
@@ -26,7 +26,7 @@ const VERSIONS = [2, 3];
 const DEFAULT_ALIGNMENT = 32;
 
 /** Types that can be loaded: weights and bytes per block. */
-export const TENSOR_TYPES = new Map([
+const TENSOR_TYPES = new Map([
   [0, { name: 'F32', weights: 1, bytes: 4 }],
   [1, { name: 'F16', weights: 1, bytes: 2 }],
   [2, { name: 'Q4_0', weights: 32, bytes: 18 }],
@@ -53,7 +53,7 @@ export const TENSOR_TYPES = new Map([
  * @typedef {object} GgufFile
  * @property {Record<string, any>} metadata
  * @property {GgufTensor[]} tensors in file order
- * @property {string} [fingerprint] SHA-256, in hex, of the bytes before the tensors' data; not in pages without a secure context
+ * @property {string} fingerprint SHA-256, in hex, of the bytes before the tensors' data
  */
 
 /**
@@ -78,8 +78,9 @@ export async function readGguf(source, { signal } = {}) {
   const dataOffset = Math.ceil(reader.at / alignment) * alignment;
   const tensors = infos.map((info) => checkTensor(source, info, dataOffset));
   checkOverlaps(tensors);
-  const fingerprint = hasSha256() ? await sha256(await reader.bytesTo(dataOffset)) : undefined;
-  return { metadata, tensors, fingerprint };
+  const hash = createSha256();
+  hash.update(await reader.bytesTo(dataOffset));
+  return { metadata, tensors, fingerprint: hash.hex() };
 }
 
 /** @param {HeaderReader} reader @param {number} count @returns {Promise<Record<string, any>>} */
@@ -134,10 +135,10 @@ function checkTensor(source, { name, shape, type: typeNumber, offset: relative }
       limit: [...TENSOR_TYPES.values()].map((t) => t.name).join(', '),
     });
   }
-  const shown = shape.join('x');
+  const size = shape.join('x');
   const [cols = 0, rows = 1, ...rest] = shape;
-  if (rest.some((n) => n !== 1)) throw bad(`tensor ${name} has more than two dimensions: ${shown}`, name, shown, 2);
-  if (cols === 0 || rows === 0) throw bad(`tensor ${name} has the shape ${shown}: nothing is in it`, name, shown, 1);
+  if (rest.some((n) => n !== 1)) throw bad(`tensor ${name} has more than two dimensions: ${size}`, name, size, 2);
+  if (cols === 0 || rows === 0) throw bad(`tensor ${name} has the shape ${size}: nothing is in it`, name, size, 1);
   if (cols % type.weights !== 0) throw bad(`tensor ${name}: ${cols} columns are not whole ${type.name} blocks`, name, cols, type.weights);
   const offset = dataOffset + relative;
   // Where the sum is no longer exact it is beyond any file.

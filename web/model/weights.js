@@ -1,5 +1,5 @@
 /** Streams tensors from the file into WASM memory, where they are repacked row by row: no second copy of the weights. */
-import { throwIfAborted } from '../bytes/sources.js';
+import { throwIfAborted } from '../abort.js';
 import { HalfspaceError } from '../errors.js';
 
 const STAGING_BYTES = 1 << 20;

@@ -58,7 +58,7 @@ export async function runtimeDependencies() {
 }
 
 /** @param {Dependency[]} dependencies */
-export async function billOf(dependencies) {
+async function billOf(dependencies) {
   const { name, version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
   const purl = (/** @type {string} */ of, /** @type {string} */ at) => `pkg:npm/${of.replace('@', '%40')}@${at}`;
   const component = (/** @type {string} */ of, /** @type {string} */ at) => ({

@@ -8,16 +8,6 @@
  */
 import { badArgument, ChunkError, HalfspaceError } from '../errors.js';
 
-/**
- * @typedef {object} WorkerHandle
- * @property {(type: 'message' | 'error' | 'exit', listener: (value: any) => void) => void} listen message: what was posted;
- *   exit: in Node.js, Deno and Bun only
- * @property {(message: object, transfer?: Transferable[]) => void} post
- * @property {() => void} ref keeps the process from ending while the worker is open, as at first
- * @property {() => void} unref lets it end
- * @property {() => void} terminate
- */
-
 /** Pieces of a generator that may be under way: the worker computes no further one until the caller comes back for more. */
 export const AHEAD = 4;
 /** Calls that may be open at once. */

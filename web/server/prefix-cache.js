@@ -5,6 +5,7 @@
  * It owns the prefixes that it is given, and lends them. Those that come from elsewhere, as from a snapshot, are like any other.
  * Those that go are handed on.
  */
+import { commonLength } from '../chat/document-prompt.js';
 
 /** @typedef {import('../engine.js').Prefix} Prefix */
 
@@ -89,13 +90,6 @@ export class PrefixCache {
     this.#held.splice(this.#held.indexOf(prefix), 1);
     this.#held.push(prefix);
   }
-}
-
-/** @param {ArrayLike<number>} a @param {ArrayLike<number>} b */
-function commonLength(a, b) {
-  let n = 0;
-  while (n < a.length && n < b.length && a[n] === b[n]) n++;
-  return n;
 }
 
 /**

@@ -1,5 +1,5 @@
 /** One request at a time: the model's threads serve one generation best, and memory holds one context in use. */
-import { throwIfAborted } from '../bytes/sources.js';
+import { throwIfAborted } from '../abort.js';
 import { elapsedSince } from '../elapsed.js';
 import { HalfspaceError } from '../errors.js';
 import { ApiError } from './errors.js';

@@ -5,13 +5,13 @@
 import { randomUUID } from 'node:crypto';
 
 import { badArgument, HalfspaceError } from '../errors.js';
-import { checkFit, inheritedOf } from '../snapshot/context.js';
+import { checkFit, inheritedOf } from '../generation/context-snapshot.js';
 import { START_BYTES } from '../snapshot/format.js';
 import { readTokens } from '../snapshot/resume.js';
 import { usable } from './prefix-cache.js';
 
 /** Fewer tokens are read as fast as they are resumed: shorter prefixes are not saved, and no saved one is resumed to save less. */
-export const LEAST_TOKENS = 64;
+const LEAST_TOKENS = 64;
 const NAME = /^prefix-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** What is wrong with a file that is of no use to anyone. @type {unknown[]} */
 const DAMAGED = ['bad-chunk', 'bad-file'];

@@ -1,8 +1,11 @@
 /** The bytes of snapshots: FORMAT.md has the layout. What is read here is checked before it is believed. */
+import { bytesToHex } from '@noble/hashes/utils.js';
+
+import { CHUNKS } from '../core/kv.js';
 import { HalfspaceError } from '../errors.js';
 
 export const VERSION = 1;
-const MAGIC = [0x89, 0x48, 0x53, 0x4b, 0x56, 0x0d, 0x0a, 0x1a];
+const MAGIC = Uint8Array.of(0x89, 0x48, 0x53, 0x4b, 0x56, 0x0d, 0x0a, 0x1a);
 export const START_BYTES = 16;
 export const HEAD_BYTES = 48;
 export const TRAILER_BYTES = 48;
@@ -13,7 +16,6 @@ export const TYPES = { header: 1, tokens: 2, chunk: 3, trailer: 4 };
 /** As in src/kv/kv.h and src/kv/record.h. */
 export const INDEX = { leaf: 16, sink: 16, chunk: 128, growth: 8, recent: 32 };
 const UNSEALED = 1024;
-const CHUNKS = [128, 1024, 8192, 65_536];
 
 export const LIMITS = { headerBytes: 4 << 20, tokens: 2 ** 20, keys: 2 ** 24, layers: 256, kvHeads: 256, headDim: 256, parts: 1024 };
 
@@ -67,8 +69,7 @@ export function fileStart() {
  */
 export function checkStart(bytes) {
   if (MAGIC.some((byte, i) => bytes[i] !== byte)) {
-    const found = Array.from(bytes.subarray(0, MAGIC.length), (byte) => byte.toString(16).padStart(2, '0')).join('');
-    throw bad('magic', 'must be that of a snapshot', found, '8948534b560d0a1a');
+    throw bad('magic', 'must be that of a snapshot', bytesToHex(bytes.subarray(0, MAGIC.length)), bytesToHex(MAGIC));
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const version = view.getUint32(MAGIC.length, true);
@@ -259,14 +260,3 @@ export const placeText = ({ layer, kvHead, part, sealed, first, keys }) =>
 
 /** A checksum as text. @param {bigint} sum */
 export const hex64 = (sum) => sum.toString(16).padStart(16, '0');
-
-/** @param {Uint8Array[]} parts */
-export function concat(parts) {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}

@@ -1,5 +1,5 @@
 /** What a snapshot says of itself, and whether it is whole, without the model. */
-import { coreOf } from '../attention/core.js';
+import { sharedWasm } from '../core/shared.js';
 import { readHeader, readSnapshots } from './resume.js';
 
 /**
@@ -16,7 +16,7 @@ import { readHeader, readSnapshots } from './resume.js';
  *   version; io; aborted
  */
 export async function inspectSnapshot(source, { signal, wasm } = {}) {
-  return readHeader((await coreOf(wasm)).wasm, source, signal);
+  return readHeader(await sharedWasm(wasm), source, signal);
 }
 
 /**
@@ -28,5 +28,5 @@ export async function inspectSnapshot(source, { signal, wasm } = {}) {
  * @throws {import('../errors.js').HalfspaceError} bad-chunk (ChunkError), bad-file, unsupported, io, aborted; bad-argument: it adds to another one
  */
 export async function verifySnapshot(source, { wasm, ...options } = {}) {
-  return readSnapshots((await coreOf(wasm)).wasm, source, () => ({}), options);
+  return readSnapshots(await sharedWasm(wasm), source, () => ({}), options);
 }

@@ -1,5 +1,6 @@
 /** The bytes of a snapshot's source in pieces, whatever it is. */
-import { openSource, throwIfAborted } from '../bytes/sources.js';
+import { throwIfAborted } from '../abort.js';
+import { openSource } from '../bytes/sources.js';
 import { badArgument } from '../errors.js';
 
 /**

@@ -1,10 +1,11 @@
 /** Snapshots from bytes: records out of a stream, each verified before it is given on; what belongs where; what is missing. */
-import { hex, sha256 } from '../bytes/sha256.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+
+import { createSha256 } from '../bytes/sha256.js';
 import { badArgument, ChunkError, HalfspaceError } from '../errors.js';
 import {
   CHECKED_BYTES,
   checkStart,
-  concat,
   decodeHeader,
   HEAD_BYTES,
   hex64,
@@ -18,12 +19,13 @@ import {
   TRAILER_BYTES,
   TYPES,
 } from './format.js';
+import { bytesOf } from './kv.js';
 
 /**
  * @typedef {import('./format.js').Header} Header
  * @typedef {import('./format.js').Place} Place
  *
- * @typedef {object} Record
+ * @typedef {object} SnapshotRecord
  * @property {import('./format.js').Head} head
  * @property {Uint8Array} headBytes
  * @property {number} offset of the record in the file
@@ -33,7 +35,7 @@ import {
  * @property {Header} header what it says of itself
  * @property {number} bytes of the file; of one that adds to another, of the addition
  * @property {number} records in it
- * @property {Record_<string, string>} checksums of every chunk, those of the snapshots it adds to included
+ * @property {Record<string, string>} checksums of every chunk, those of the snapshots it adds to included
  *
  * @typedef {object} Sink where a snapshot goes
  * @property {(header: Header, held: SnapshotInfo['checksums']) => void} [begin] held: chunks that are there already
@@ -41,10 +43,8 @@ import {
  * @property {() => void} [end]
  */
 
-/** @template {string} K @template V @typedef {{[key in K]: V}} Record_ */
-
 /** Takes records out of bytes that come in pieces of any length. */
-export class RecordReader {
+class RecordReader {
   #head = new Uint8Array(HEAD_BYTES);
   /** Bytes of the start, the head or the payload that are there. */
   #filled = 0;
@@ -69,7 +69,7 @@ export class RecordReader {
   /**
    * The records that end in a piece; the payload of each is staged until the next one is asked for.
    * @param {Uint8Array} piece
-   * @returns {Generator<Record, void>}
+   * @returns {Generator<SnapshotRecord, void>}
    * @throws {ChunkError}
    */
   *push(piece) {
@@ -117,7 +117,7 @@ export class RecordReader {
     this.#current = head;
   }
 
-  /** @param {import('./format.js').Head} head @returns {Record} */
+  /** @param {import('./format.js').Head} head @returns {SnapshotRecord} */
   #finish(head) {
     const sum = this.staging.payloadChecksum(head.length);
     if (sum !== head.checksum) throw this.#bad('the checksum of its payload is wrong', 'checksum', hex64(sum), hex64(head.checksum));
@@ -147,8 +147,7 @@ export class SnapshotReader {
   #held = {};
   /** @type {SnapshotInfo['checksums']} */
   #checksums = {};
-  /** @type {Uint8Array[]} what the hash is of */
-  #hashed = [];
+  #hash = createSha256();
   /** @type {Generator<Place, void> | undefined} */
   #places;
   /** @type {Place | undefined} the first place for which nothing came yet */
@@ -170,7 +169,7 @@ export class SnapshotReader {
    */
   async push(piece, previous) {
     for (const record of this.records.push(piece)) {
-      await this.accept(record);
+      this.accept(record);
       if (record.head.type === TYPES.header) this.begin(previous);
     }
   }
@@ -180,14 +179,14 @@ export class SnapshotReader {
     this.records.end();
   }
 
-  /** @param {Record} record whose payload is staged; begin() comes between the header and what follows */
-  async accept(record) {
+  /** @param {SnapshotRecord} record whose payload is staged; begin() comes between the header and what follows */
+  accept(record) {
     const { head } = record;
     if (head.type === TYPES.trailer) return this.#end(record);
-    this.#hashed.push(record.headBytes);
+    this.#hash.update(record.headBytes);
     if (head.type === TYPES.chunk) return this.#chunk(record);
     const bytes = this.staging.payload(head.length).slice();
-    this.#hashed.push(bytes);
+    this.#hash.update(bytes);
     if (head.type === TYPES.header) this.header = decodeHeader(bytes);
     else this.tokens = Array.from(new Int32Array(bytes.buffer));
   }
@@ -201,7 +200,7 @@ export class SnapshotReader {
     if (type === TYPES.tokens && hasTokens && index === 1) return [4 * header.tokens, 4 * header.tokens];
     if (type === TYPES.trailer && index >= first) return [TRAILER_BYTES, TRAILER_BYTES];
     if (type !== TYPES.chunk || index < first) return undefined;
-    const bytes = keys >= 1 && keys <= longestSpan(header) ? this.staging.bytesOf(header, { sealed, keys }) : -1;
+    const bytes = keys >= 1 && keys <= longestSpan(header) ? bytesOf(this.staging.wasm, header, { sealed, keys }) : -1;
     return [bytes, bytes];
   }
 
@@ -234,7 +233,7 @@ export class SnapshotReader {
     }
   }
 
-  /** @param {Record} record */
+  /** @param {SnapshotRecord} record */
   #chunk({ head, offset }) {
     this.#skipHeld(placeKey(head));
     const where = { chunk: head.index, offset };
@@ -259,8 +258,8 @@ export class SnapshotReader {
     this.#advance();
   }
 
-  /** @param {Record} record */
-  async #end({ head, offset }) {
+  /** @param {SnapshotRecord} record */
+  #end({ head, offset }) {
     this.#skipHeld();
     const where = { chunk: head.index, offset };
     const header = /** @type {Header} */ (this.header);
@@ -269,8 +268,8 @@ export class SnapshotReader {
       throw new ChunkError(`the trailer comes where ${wanted} should`, { ...where, field: 'place', value: 'trailer', limit: wanted });
     }
     const payload = this.staging.payload(TRAILER_BYTES).slice();
-    const stated = hex(payload.subarray(16));
-    const hash = await sha256(concat(this.#hashed));
+    const stated = bytesToHex(payload.subarray(16));
+    const hash = this.#hash.hex();
     if (hash !== stated) throw new ChunkError('the hash of the whole is wrong', { ...where, field: 'hash', value: hash, limit: stated });
     const records = new DataView(payload.buffer).getUint32(0, true);
     const before = Number(new DataView(payload.buffer).getBigUint64(8, true));

@@ -72,14 +72,14 @@ class Opened {
 
   async #next() {
     const { value } = await this.records.next();
-    await this.reader.accept(/** @type {import('./reader.js').Record} */ (value));
+    this.reader.accept(/** @type {import('./reader.js').SnapshotRecord} */ (value));
   }
 
   /** The rest. @param {import('./reader.js').Sink} sink @param {SnapshotInfo} [previous] */
   async read(sink, previous) {
     this.reader.sink = sink;
     this.reader.begin(previous);
-    for await (const record of this.records) await this.reader.accept(record);
+    for await (const record of this.records) this.reader.accept(record);
     return /** @type {SnapshotInfo} */ (this.reader.info);
   }
 

@@ -1,19 +1,9 @@
 /** Where records lie inside the core while they are written, checked and read. */
-import { KV_TYPES } from '../core/kv-types.js';
 import { HalfspaceError } from '../errors.js';
 import { HEAD_BYTES } from './format.js';
 
 /** A head, and its checksum behind. */
 const SMALL_BYTES = 64;
-
-/**
- * Bytes of a chunk record's payload.
- * @param {import('../core/wasm-loader.js').Wasm} wasm
- * @param {Pick<import('./format.js').Header, 'kind' | 'shape' | 'kv'>} header
- * @param {{sealed: boolean, keys: number}} span
- */
-export const bytesOf = (wasm, { kind, shape, kv }, { sealed, keys }) =>
-  wasm.exports.hs_record_bytes(shape.headDim, KV_TYPES[kv], kind === 'index' ? 1 : 0, sealed ? 1 : 0, keys) >>> 0;
 
 export class Staging {
   #small;
@@ -60,11 +50,6 @@ export class Staging {
   #checksum(pointer, bytes) {
     this.wasm.exports.hs_checksum(pointer, bytes, this.#small + HEAD_BYTES);
     return new DataView(this.wasm.memory.buffer).getBigUint64(this.#small + HEAD_BYTES, true);
-  }
-
-  /** As bytesOf(). @param {Parameters<typeof bytesOf>[1]} header @param {Parameters<typeof bytesOf>[2]} span */
-  bytesOf(header, span) {
-    return bytesOf(this.wasm, header, span);
   }
 
   /** An abort frees it between two steps of what uses it. */

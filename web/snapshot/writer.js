@@ -1,10 +1,9 @@
 /** Snapshots as streams of bytes: one record after the other, made when it is asked for. */
-import { sha256 } from '../bytes/sha256.js';
-import { throwIfAborted } from '../bytes/sources.js';
-import { badArgument, HalfspaceError } from '../errors.js';
+import { aborted, throwIfAborted } from '../abort.js';
+import { createSha256 } from '../bytes/sha256.js';
+import { badArgument } from '../errors.js';
 import {
   CHECKED_BYTES,
-  concat,
   encodeHeader,
   fileStart,
   HEAD_BYTES,
@@ -16,6 +15,7 @@ import {
   TYPES,
   writeHead,
 } from './format.js';
+import { bytesOf } from './kv.js';
 import { Staging } from './staging.js';
 
 /**
@@ -43,8 +43,7 @@ class Records {
   #staging;
   #index = 0;
   #bytes = 0;
-  /** @type {Uint8Array[]} */
-  #hashed = [];
+  #hash = createSha256();
   /** @type {SnapshotInfo['checksums']} */
   #checksums = {};
 
@@ -65,33 +64,37 @@ class Records {
     const start = fileStart();
     this.#bytes = start.length;
     yield start;
-    yield this.#plain(TYPES.header, encodeHeader(this.header));
+    yield this.#hashed(TYPES.header, encodeHeader(this.header));
     const { tokens } = this.subject;
-    if (tokens) yield this.#plain(TYPES.tokens, new Uint8Array(Int32Array.from(tokens).buffer));
+    if (tokens) yield this.#hashed(TYPES.tokens, new Uint8Array(Int32Array.from(tokens).buffer));
     for (const place of placesOf(this.header)) {
       this.subject.check();
       const record = this.#chunk(place);
       if (record) yield record;
     }
-    const hash = await sha256(concat(this.#hashed));
-    const info = { hash, header: this.header, bytes: 0, records: this.#index + 1, checksums: this.#checksums };
+    const hash = this.#hash.hex();
     yield this.#trailer(hash);
-    return { ...info, bytes: this.#bytes };
+    return { hash, header: this.header, bytes: this.#bytes, records: this.#index, checksums: this.#checksums };
   }
 
   /** @param {number} type @param {Uint8Array} payload */
   #plain(type, payload) {
     this.#staging.reserve(payload.length);
     this.#staging.payload(payload.length).set(payload);
-    const record = this.#record({ type, length: payload.length, checksum: this.#staging.payloadChecksum(payload.length) });
-    this.#hashed.push(payload);
+    return this.#record({ type, length: payload.length, checksum: this.#staging.payloadChecksum(payload.length) });
+  }
+
+  /** @param {number} type @param {Uint8Array} payload */
+  #hashed(type, payload) {
+    const record = this.#plain(type, payload);
+    this.#hash.update(record);
     return record;
   }
 
   /** @param {import('./format.js').Place} place @returns {Uint8Array | undefined} undefined where the earlier snapshot has it */
   #chunk(place) {
-    const length = this.#staging.bytesOf(this.header, place);
     const { wasm } = this.subject;
+    const length = bytesOf(wasm, this.header, place);
     const { sealed, first, keys } = place;
     const payload = this.#staging.reserve(length);
     wasm.check(wasm.exports.hs_record_write(this.subject.kv(place), sealed ? 1 : 0, first, keys, payload), placeText(place));
@@ -99,7 +102,9 @@ class Records {
     const key = placeKey(place);
     this.#checksums[key] = hex64(checksum);
     if (this.since?.checksums[key] === this.#checksums[key]) return undefined;
-    return this.#record({ ...place, type: TYPES.chunk, length, checksum });
+    const record = this.#record({ ...place, type: TYPES.chunk, length, checksum });
+    this.#hash.update(record.subarray(0, HEAD_BYTES));
+    return record;
   }
 
   /** @param {string} hash */
@@ -121,7 +126,6 @@ class Records {
     const view = new DataView(bytes.buffer);
     writeHead(view, { ...head, index: this.#index++ });
     view.setBigUint64(CHECKED_BYTES, this.#staging.checksum(bytes.subarray(0, CHECKED_BYTES)), true);
-    this.#hashed.push(bytes.slice(0, HEAD_BYTES));
     bytes.set(this.#staging.payload(head.length), HEAD_BYTES);
     this.#bytes += bytes.length;
     return bytes;
@@ -159,7 +163,7 @@ export function snapshotStream(subject, { since, signal, onInfo } = {}) {
   const stop = () => {
     if (!open) return;
     finish();
-    controller.error(new HalfspaceError('aborted', 'aborted by the caller', { cause: signal?.reason }));
+    controller.error(aborted(signal));
   };
   return new ReadableStream(
     {

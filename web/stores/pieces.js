@@ -1,6 +1,7 @@
 /** Bytes on their way into a store and out of it. */
-import { badArgument, HalfspaceError } from '../errors.js';
-import { generatorStream } from '../generation/generator-stream.js';
+import { orAborted, throwIfAborted } from '../abort.js';
+import { generatorStream } from '../bytes/generator-stream.js';
+import { badArgument } from '../errors.js';
 
 /**
  * @typedef {Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Iterable<Uint8Array>} Pieces
@@ -35,24 +36,6 @@ function pieceReader(source) {
 const iteratorReader = (iterator) => ({ next: async () => iterator.next(), end: () => iterator.return?.() });
 
 /**
- * @param {PieceReader} reader
- * @param {AbortSignal | undefined} signal
- * @returns {ReturnType<PieceReader['next']>}
- */
-function nextPiece(reader, signal) {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(new HalfspaceError('aborted', 'aborted by the caller', { cause: signal?.reason }));
-    signal?.addEventListener('abort', abort, { once: true });
-    if (signal?.aborted) abort();
-    else
-      reader
-        .next()
-        .finally(() => signal?.removeEventListener('abort', abort))
-        .then(resolve, reject);
-  });
-}
-
-/**
  * The pieces of a source. An abort also ends the wait for a piece that does not come; whoever stops early ends the source.
  * @param {Pieces} source
  * @param {AbortSignal | undefined} signal
@@ -63,7 +46,8 @@ export async function* piecesOf(source, signal) {
   let wanted = true;
   try {
     for (let index = 0; ; index++) {
-      const { done, value } = await nextPiece(reader, signal);
+      throwIfAborted(signal);
+      const { done, value } = await orAborted(reader.next(), signal);
       if (done) {
         wanted = false;
         return;

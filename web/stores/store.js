@@ -1,8 +1,8 @@
 /** A store: named bytes, put whole or not at all, in memory, in files, or in the origin private file system of a page. */
-import { throwIfAborted } from '../bytes/sources.js';
+import { throwIfAborted } from '../abort.js';
 import { badArgument, HalfspaceError } from '../errors.js';
 import { piecesOf, streamOf } from './pieces.js';
-import { assertSha256, checkSha256, createSha256 } from './sha256.js';
+import { assertSha256, checkSha256, createSha256 } from '../bytes/sha256.js';
 
 /** More are evicted, however small they are: a store reads the list of its entries whole. */
 export const MAX_ENTRIES = 4096;

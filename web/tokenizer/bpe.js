@@ -1,7 +1,8 @@
 /** Byte-level BPE (`tokenizer.ggml.model` "gpt2"): words are spelt in 256 printable characters, one per byte, and merged. */
 import { HalfspaceError } from '../errors.js';
-import { mergePairs, remember } from './merge.js';
+import { mergePairs } from './merge.js';
 import { createPreTokenizer } from './pretokenizers.js';
+import { remember } from './remember.js';
 
 /** @typedef {import('./vocabulary.js').Vocabulary} Vocabulary */
 

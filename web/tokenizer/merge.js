@@ -109,26 +109,3 @@ export function mergePairs(text, scoreOf) {
   for (let i = 0; i < n; i += lengths[i]) symbols.push(text.slice(i, i + lengths[i]));
   return symbols;
 }
-
-const CACHED_LENGTH = 32;
-const CACHED_PIECES = 1 << 15;
-
-/**
- * Remembers the ids of short pieces: most words of a text come again.
- * @param {(piece: string) => number[]} encode
- * @returns {(piece: string) => number[]}
- */
-export function remember(encode) {
-  /** @type {Map<string, number[]>} */
-  const known = new Map();
-  return (piece) => {
-    const found = known.get(piece);
-    if (found) return found;
-    const ids = encode(piece);
-    if (piece.length <= CACHED_LENGTH) {
-      if (known.size >= CACHED_PIECES) known.clear();
-      known.set(piece, ids);
-    }
-    return ids;
-  };
-}

@@ -4,7 +4,7 @@ import { HalfspaceError } from '../errors.js';
 /** UTF-16 units of a special token; of all of them, those that they begin with in common counted once. */
 export const SPECIAL_LIMITS = { length: 256, nodes: 1 << 16 };
 /** Breaks what looks like a control token and is none: a noncharacter of Unicode, which no text for interchange has. */
-export const MARK = '\ufdd0';
+const MARK = '\ufdd0';
 
 const ASCII_SPACE = ' \t\n\v\f\r';
 

@@ -3,7 +3,8 @@
  * first; what is no token in the end is written as bytes. As in llama.cpp (llm_tokenizer_spm_session).
  */
 import { HalfspaceError } from '../errors.js';
-import { mergePairs, remember } from './merge.js';
+import { mergePairs } from './merge.js';
+import { remember } from './remember.js';
 
 /** @typedef {import('./vocabulary.js').Vocabulary} Vocabulary */
 

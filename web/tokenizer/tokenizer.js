@@ -2,9 +2,10 @@
 import { shown } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
 import { bpeTokenBytes, createBpe } from './bpe.js';
+import { flag, numberArray, stringArray } from './metadata.js';
 import { createSpecialSplitter } from './special.js';
-import { SPACE, createSpm } from './spm.js';
-import { TEXT_LIMITS, TOKEN_TYPE, flag, numberArray, readVocabulary, stringArray } from './vocabulary.js';
+import { createSpm, SPACE } from './spm.js';
+import { readVocabulary, TEXT_LIMITS, TOKEN_TYPE } from './vocabulary.js';
 
 /** @typedef {import('./vocabulary.js').Vocabulary} Vocabulary */
 

@@ -1,6 +1,6 @@
 /** What the tests of the OPFS store call in a page, and in a worker of it. */
 import { openOpfsStore } from '../../../web/stores/opfs.js';
-import { cachedModel } from '../../../web/stores/weights.js';
+import { cachedModel } from '../../../web/stores/cached-model.js';
 import { FaultPlan } from '../../suites/faults.js';
 import { check, contentOf, equalBytes, inPieces, rejects, same, storeSuite } from '../../suites/store.js';
 import { faultyDirectory } from './faulty-opfs.js';

@@ -74,10 +74,10 @@ function vocabulary() {
  * @param {boolean} [options.tied] output and embedding are one matrix
  * @param {boolean} [options.ropeFreqs] with rope_freqs.weight
  * @param {Record<string, import('./gguf-writer.js').Value>} [options.metadata] keys after `<arch>.`
+ * @param {number} [options.layers] default 2, of Gemma 3 seven: the sixth is global, the others slide
  * @param {boolean} [options.printable] untied F32 only: greedy answers are of printable ASCII, so that their text gives their ids again
  * @param {Record<string, import('./gguf-writer.js').Value>} [options.keys] further keys as they are
  * @param {number} [options.seed]
- * @param {number} [options.layers] default 2; of gemma3 7: the sixth is global, the others slide
  * @returns {Buffer}
  */
 export function randomModel({

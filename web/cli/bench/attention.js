@@ -1,6 +1,6 @@
 /** `bench attention`: one layer's attention step at several lengths, f32 and int8, dense and by half-space reporting. */
 import { attend, KvCache } from '../../attention.js';
-import { coreOf } from '../../attention/core.js';
+import { sharedWasm } from '../../core/shared.js';
 import { capture, hasModel } from '../capture.js';
 import { mean, percent, significant } from '../numbers.js';
 import { lineChart } from './chart.js';
@@ -38,7 +38,7 @@ const MOST_OF_PEERS = 2 ** 16;
 /** @param {AttentionOptions} options */
 export async function attentionStep(options) {
   const wasm = { variant: options.variant };
-  const { variant } = (await coreOf(wasm)).wasm;
+  const { variant } = await sharedWasm(wasm);
   const source = await sourceOf(options);
   const queryHeads = source.queries[0].length / source.headDim;
   /** @type {Row[]} */

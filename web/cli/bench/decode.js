@@ -35,7 +35,6 @@ const PROFILED = [512, 8000];
 export async function decode(options) {
   const given = options.contexts ?? (options.profile ? PROFILED : CONTEXTS);
   const contexts = given.map((n) => checkInteger('contexts', n, 1, 2 ** 20)).toSorted((a, b) => a - b);
-  checkInteger('contexts', contexts.at(-1), 1, 2 ** 20);
   const tokens = checkInteger('tokens', options.tokens, 1, 1000);
   if (options.profile) return profileDecode(options, contexts, tokens);
   await withSubjects({ ...options, states: true }, { contexts, round: tokens }, async (group) => {

@@ -1,5 +1,5 @@
 /** From a model's file to the first token of a short prompt. In any runtime. */
-import { KV_TYPES } from '../../core/kv-types.js';
+import { KV_TYPES } from '../../core/kv.js';
 import { Engine } from '../../engine.js';
 import { engineOptions } from '../engine-options.js';
 

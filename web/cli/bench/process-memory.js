@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
  * @param {number} pid
  * @returns {Promise<{now: number, peak: number} | undefined>} bytes; undefined where there is no such process, or no /proc
  */
-export async function processMemory(pid) {
+async function processMemory(pid) {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   const of = (/** @type {string} */ name) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]);
   const [now, peak] = [of('VmRSS'), of('VmHWM')];

@@ -1,8 +1,9 @@
 /** `bench quality`: speed against error of attention inside the engine, over the same tokens after the same prefix. */
 import { checkInteger } from '../../checks.js';
 import { badArgument } from '../../errors.js';
-import { Context, nextTurn } from '../../generation/context.js';
+import { Context } from '../../generation/context.js';
 import { compareDistributions, logProbability } from '../../generation/distributions.js';
+import { nextTurn } from '../../generation/next-turn.js';
 import { loadEngine, progress, readText } from '../common.js';
 import { medianAndMin, percent, round, significant } from '../numbers.js';
 import { environment, Report } from './report.js';

@@ -1,7 +1,7 @@
 /** `bench scaling`: how the time of a query and the bytes of a key grow with the number of keys. */
 import { HsrIndex, KvCache } from '../../attention.js';
-import { coreOf } from '../../attention/core.js';
 import { checkInteger } from '../../checks.js';
+import { sharedWasm } from '../../core/shared.js';
 import { capture, hasModel } from '../capture.js';
 import { progress } from '../common.js';
 import { mean, round, significant } from '../numbers.js';
@@ -29,7 +29,7 @@ const MOST_SIZE = 2 ** 21;
 export async function scaling(options) {
   const sizes = options.sizes.map((n) => checkInteger('sizes', n, LEAST_SIZE, MOST_SIZE)).toSorted((a, b) => a - b);
   const wasm = { variant: options.variant };
-  const { variant } = (await coreOf(wasm)).wasm;
+  const { variant } = await sharedWasm(wasm);
   const where = environment(variant);
   const sources = [
     ...(await realSources(options)),

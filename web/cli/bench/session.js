@@ -2,6 +2,7 @@
 import { Context } from '../../generation/context.js';
 import { compareDistributions } from '../../generation/distributions.js';
 import { createSampler } from '../../generation/sampler.js';
+import { mean } from '../numbers.js';
 import { CoreProfile, totalOf } from './phases.js';
 
 /**
@@ -119,8 +120,8 @@ export class Session {
     return {
       ms,
       quality: {
-        kl: compared.reduce((sum, { kl }) => sum + kl, 0) / ids.length,
-        top1Agreement: compared.filter(({ sameTop }) => sameTop).length / ids.length,
+        kl: mean(compared.map(({ kl }) => kl)),
+        top1Agreement: mean(compared.map(({ sameTop }) => (sameTop ? 1 : 0))),
         exactFraction,
       },
     };

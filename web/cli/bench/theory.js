@@ -1,7 +1,7 @@
 /** `bench theory`: half-space reporting where theory has it sublinear, beside a full scan, and in the dimensions of attention. */
 import { HsrIndex, PartitionTree } from '../../attention.js';
-import { coreOf } from '../../attention/core.js';
 import { checkInteger } from '../../checks.js';
+import { sharedWasm } from '../../core/shared.js';
 import { badArgument } from '../../errors.js';
 import { progress } from '../common.js';
 import { mean, percent, significant } from '../numbers.js';
@@ -36,7 +36,7 @@ export async function theory(options) {
   const sizes = [...new Set(given)].sort((a, b) => a - b);
   if (sizes.length < 2) throw badArgument('sizes', 'must be two or more, to grow', sizes.length, 2);
   const wasm = { variant: options.variant };
-  const where = environment((await coreOf(wasm)).wasm.variant);
+  const where = environment((await sharedWasm(wasm)).variant);
   // The first calls run code that is not optimised yet.
   await measureTree(POINTS[0], sizes[0], 2, wasm);
   await measureIndex(sizes[0], INDEX_DIMS[0], wasm);

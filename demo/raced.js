@@ -2,13 +2,13 @@
 
 /**
  * The settings' own; where these say dense, hsr with the rest of them.
- * @param {import('../app.js').Settings} settings
+ * @param {import('./app.js').Settings} settings
  */
 export function racedAttention({ attention }) {
   return attention.mode === 'dense' ? { ...attention, mode: /** @type {const} */ ('hsr') } : attention;
 }
 
-/** In words. @param {import('../app.js').Settings} settings */
+/** In words. @param {import('./app.js').Settings} settings */
 export function racedName(settings) {
   const { mode, strength = 'fast', farField = strength !== 'exact' } = racedAttention(settings);
   return mode === 'relu' ? 'relu' : `hsr, ${strength}, far field ${farField ? 'on' : 'off'}`;

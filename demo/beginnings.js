@@ -1,7 +1,7 @@
 /** A document's first tokens, for measuring: the document itself is left as it is. */
 
-/** @typedef {import('../app.js').Engine} Engine */
-/** @typedef {import('../app.js').Prefix} Prefix */
+/** @typedef {import('./app.js').Engine} Engine */
+/** @typedef {import('./app.js').Prefix} Prefix */
 
 export class Beginnings {
   #engine;

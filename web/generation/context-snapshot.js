@@ -1,11 +1,11 @@
 /** Snapshots of a model's contexts: what is written of one, and how one is made of what is read. */
 import { badArgument, HalfspaceError } from '../errors.js';
-import { Context } from '../generation/context.js';
-import { INDEX, partInSlot, placesOf, slotsOf, spanKey } from './format.js';
-import { bytesOf } from './staging.js';
+import { INDEX, partInSlot, placesOf, slotsOf, spanKey } from '../snapshot/format.js';
+import { bytesOf, extentOf } from '../snapshot/kv.js';
+import { Context } from './context.js';
 
 /** HS_KV_TAIL of src/kv/kv.h: a continuation has room for so many keys more, which a restored one can use. */
-const TAIL = 176;
+const TAIL = INDEX.leaf + INDEX.chunk + INDEX.recent;
 
 /** Words of hs_config (src/model/config.h) that decide where a key is turned to. */
 const ROPE_WORDS = /** @type {const} */ ([
@@ -23,29 +23,14 @@ const ROPE_WORDS = /** @type {const} */ ([
 ]);
 
 /**
- * @typedef {import('./format.js').Header} Header
- * @typedef {import('./format.js').Place} Place
+ * @typedef {import('../snapshot/format.js').Header} Header
+ * @typedef {import('../snapshot/format.js').Place} Place
  */
 
 /** @param {import('../model/config.js').ModelConfig} config @returns {Record<string, number>} */
 function ropeOf({ words }) {
   const [ints, floats] = [new Int32Array(words), new Float32Array(words)];
   return Object.fromEntries(ROPE_WORDS.map(([name, at, type]) => [name, (type === 'int' ? ints : floats)[at]]));
-}
-
-/** @param {import('../model/config.js').ModelConfig} config */
-function fingerprintOf({ fingerprint }) {
-  if (fingerprint === undefined)
-    throw new HalfspaceError('unsupported', 'snapshots need SHA-256, and pages have it in a secure context alone: https, or localhost', {
-      field: 'crypto.subtle',
-    });
-  return fingerprint;
-}
-
-/** @param {import('../core/wasm-loader.js').Wasm} wasm @param {number} kv */
-export function extentOf(wasm, kv) {
-  const [base, count, sealedFrom, sealed, maxChunk] = new Int32Array(wasm.memory.buffer, wasm.exports.hs_kv_extent(kv) >>> 0, 5);
-  return { base, count, sealedFrom, sealed, maxChunk };
 }
 
 /** Pointers to a cache's parts, the oldest first. @param {import('../core/wasm-loader.js').Wasm} wasm @param {number} kv */
@@ -58,12 +43,12 @@ function partsOf(wasm, kv) {
 /**
  * What a snapshot of a context is taken of. The context is kept until the stream ends.
  * @param {Context} context
- * @returns {import('./writer.js').Subject}
+ * @returns {import('../snapshot/writer.js').Subject}
  */
 export function contextSubject(context) {
   const { wasm, config, shape } = context;
   const { layers, kvHeads, headDim } = shape;
-  const model = fingerprintOf(config);
+  const model = config.fingerprint;
   const caches = Array.from({ length: layers }, (_, layer) =>
     Array.from({ length: kvHeads }, (_, head) => partsOf(wasm, wasm.exports.hs_context_kv(context.pointer, layer, head) >>> 0)),
   );
@@ -115,7 +100,7 @@ function same(field, value, limit) {
  */
 export function checkFit(header, config, kv) {
   same('kind', header.kind, 'context');
-  same('model', header.model, fingerprintOf(config));
+  same('model', header.model, config.fingerprint);
   same('kv', header.kv, kv);
   same('shape.layers', header.shape.layers, config.nLayers);
   same('shape.kvHeads', header.shape.kvHeads, config.nKvHeads);

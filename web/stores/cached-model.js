@@ -2,10 +2,11 @@
  * Models kept in a store, in parts: a download that breaks goes on with the part it was at, and nothing is ever stored twice. A record tells of
  * which version of the file the parts are; parts of different versions have different names.
  */
-import { fromStream, openSource, throwIfAborted } from '../bytes/sources.js';
+import { throwIfAborted } from '../abort.js';
+import { assertSha256, checkSha256, createSha256, sha256OfText } from '../bytes/sha256.js';
+import { fromStream, openSource } from '../bytes/sources.js';
 import { checkInteger } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
-import { assertSha256, checkSha256, createSha256, sha256OfText } from './sha256.js';
 import { MAX_ENTRIES, oneAtATime } from './store.js';
 
 const FORMAT = 1;
