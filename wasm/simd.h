@@ -76,6 +76,20 @@ HS_INLINE v128_t hs_truncate_small(v128_t x) {
 #endif
 }
 
+/* Four bf16 from x on as f32. */
+HS_INLINE v128_t hs_load_bf16x4(const void *x) {
+    return wasm_i32x4_shl(wasm_u32x4_load16x4(x), 16);
+}
+
+/*
+ * Bytes high << 4 | low of vectors of two planes of nibbles (kernels/planes.h): those of the low nibbles to first, of the high ones
+ * to second. low_mask: 15 in every byte; high_mask: 0xf0.
+ */
+HS_INLINE void hs_join_nibbles(v128_t high, v128_t low, v128_t low_mask, v128_t high_mask, v128_t *first, v128_t *second) {
+    *first = wasm_v128_or(wasm_v128_and(wasm_i16x8_shl(high, 4), high_mask), wasm_v128_and(low, low_mask));
+    *second = wasm_v128_or(wasm_v128_and(high, high_mask), wasm_v128_and(wasm_u16x8_shr(low, 4), low_mask));
+}
+
 /* The sum of the lanes of v. */
 HS_INLINE float hs_sum_f32x4(v128_t v) {
     v = wasm_f32x4_add(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));

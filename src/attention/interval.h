@@ -7,7 +7,8 @@
 #ifndef HS_ATTENTION_INTERVAL_H
 #define HS_ATTENTION_INTERVAL_H
 
-#include "attention/softmax.h"
+#include "attention/visible.h"
+#include "kernels/queries.h"
 
 typedef struct {
     const hs_kv *kv;
@@ -21,7 +22,7 @@ typedef struct {
     float *copy;        /* [slots] for selection */
     uint8_t *refined;   /* [slots] 1: radius is rounding only */
     uint8_t *chosen;    /* [slots] 1: to be evaluated exactly (certified.c) */
-    float *leaf_weight; /* [slots / HS_LEAF] (certified.c) */
+    float *leaf_weight; /* [slots / HS_LEAF] of the far field (certificate.c) */
 } hs_intervals;
 
 /* Slots first.. hold the keys of a piece. */
@@ -33,6 +34,14 @@ typedef struct {
 /* The first span of the keys that are seen, and the one after another. */
 hs_span hs_first_span(const hs_intervals *t);
 hs_span hs_next_span(const hs_span *span, const hs_intervals *t);
+
+/* One more than a span's last slot, and the own index of the key in a slot of it. */
+static inline int hs_span_end(const hs_span *span) {
+    return span->first + span->piece.end - span->piece.first;
+}
+static inline int hs_span_own(const hs_span *span, int slot) {
+    return span->piece.first + slot - span->first;
+}
 
 /* Scratch of hs_intervals_begin() for a cache, its parents included, of so many keys. */
 size_t hs_intervals_scratch_bytes(int capacity);

@@ -1,4 +1,4 @@
-/* The text of the last failure, for the caller's error message. */
+/* The last failure, for the caller's error: its code, a text, the value that was wrong and its limit. */
 #ifndef HS_BASE_ERROR_H
 #define HS_BASE_ERROR_H
 

@@ -21,7 +21,6 @@
  *   out              where results go, in the shape that the comment gives
  *   stride           floats from one row to the next
  *   out_stride       of out
- *   x_stride         of x
  *   y_stride         of y
  *   scratch          memory for the time of the call, HS_ALIGN-aligned: the bytes that ..._scratch_bytes() of that name gives
  */
@@ -37,8 +36,8 @@ enum {
     HS_ERR_ARGUMENT = -1,    /* a value is outside its documented range */
     HS_ERR_MEMORY = -2,      /* an allocation failed; nothing was changed */
     HS_ERR_STATE = -3,       /* the call does not fit the object's state (e.g. weights incomplete) */
-    HS_ERR_FULL = -4,        /* the context has no room for the tokens */
-    HS_ERR_UNSUPPORTED = -5, /* a format or architecture this build does not know */
+    HS_ERR_FULL = -4,        /* no room for so many tokens or keys */
+    HS_ERR_UNSUPPORTED = -5, /* a type of tensors this build does not know, or weights that give numbers attention does not take */
 };
 
 /* Stated limits. A model or context beyond them is refused, never truncated. */
@@ -49,7 +48,7 @@ enum {
     HS_MIN_HEAD_DIM = 16,
     HS_MAX_GROUP = 16,         /* query heads per KV head */
     HS_MAX_CAPACITY = 1 << 20, /* tokens in one context */
-    HS_BATCH = 128,            /* tokens in one prefill call */
+    HS_BATCH = 128,            /* tokens in one prefill call, queries in one block */
     HS_MAX_THREADS = 16,
 };
 

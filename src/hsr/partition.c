@@ -81,23 +81,16 @@ static void build(builder *b, int begin, int n) {
     t->nodes[node].next = t->n_nodes;
 }
 
-/* Takes an array from the block at *at; with a NULL block only its bytes are counted. */
-static void *carve(char *block, size_t *at, size_t bytes) {
-    void *start = block ? block + *at : NULL;
-    *at += hs_align_up(bytes);
-    return start;
-}
-
 /* Lays the tree and its arrays out in one block; the result is its size. */
 static size_t lay_out(hs_partition *t, char *block) {
     size_t nodes = (size_t)count_nodes(t->n), keys = (size_t)t->n, at = 0;
-    carve(block, &at, sizeof *t);
-    t->nodes = carve(block, &at, (nodes + 1) * sizeof *t->nodes);
-    t->boxes = carve(block, &at, nodes * (size_t)hs_box_floats(t->d) * sizeof *t->boxes);
-    t->keys = carve(block, &at, keys * (size_t)t->d * sizeof *t->keys);
-    t->positions = carve(block, &at, keys * sizeof *t->positions);
-    t->queue_bounds = carve(block, &at, nodes * sizeof *t->queue_bounds);
-    t->queue_nodes = carve(block, &at, nodes * sizeof *t->queue_nodes);
+    hs_carve(block, &at, sizeof *t);
+    t->nodes = hs_carve(block, &at, (nodes + 1) * sizeof *t->nodes);
+    t->boxes = hs_carve(block, &at, nodes * (size_t)hs_box_floats(t->d) * sizeof *t->boxes);
+    t->keys = hs_carve(block, &at, keys * (size_t)t->d * sizeof *t->keys);
+    t->positions = hs_carve(block, &at, keys * sizeof *t->positions);
+    t->queue_bounds = hs_carve(block, &at, nodes * sizeof *t->queue_bounds);
+    t->queue_nodes = hs_carve(block, &at, nodes * sizeof *t->queue_nodes);
     return at;
 }
 

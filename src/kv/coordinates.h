@@ -11,7 +11,7 @@
  */
 const float *hs_find_beyond(const float *rows, int stride, int n, int d, float factor);
 
-/* HS_ERR_ARGUMENT where there is one; `what` names it. */
+/* HS_ERR_ARGUMENT where n rows of d coordinates have one, times `factor`; `what` names it. */
 int hs_check_rows(const char *what, const float *rows, int stride, int n, int d, float factor);
 
 #endif

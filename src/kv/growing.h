@@ -13,10 +13,7 @@ typedef struct {
     int seal_chunk;
 } hs_growing;
 
-/* HS_ERR_ARGUMENT when the shape is out of range (kv/kv.h). */
-int hs_kv_shape_check(const hs_kv_shape *shape);
-
-/* Creates an empty cache. HS_ERR_ARGUMENT as above. */
+/* Creates an empty cache. HS_ERR_ARGUMENT when the shape is out of range. */
 int hs_growing_init(hs_growing *c, const hs_kv_shape *shape);
 void hs_growing_free(hs_growing *c);
 

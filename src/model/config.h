@@ -1,4 +1,4 @@
-/* What a model is, and the tensors it is made of. Parsed from the file by JavaScript; checked here once more. */
+/* What a model is: its hyperparameters, parsed from the file by JavaScript and checked here once more. */
 #ifndef HS_MODEL_CONFIG_H
 #define HS_MODEL_CONFIG_H
 

@@ -42,7 +42,7 @@ typedef struct {
     hs_tensor global[HS_T_GLOBAL_COUNT];
     hs_layer *layers; /* [n_layers] */
     hs_rope rope[2];  /* global, sliding; valid once ready */
-    void *workspace;  /* buffers of one batch (model/forward.c), valid once ready */
+    void *workspace;  /* buffers of one batch (model/workspace.h), valid once ready */
     float *logits;    /* the last call's logits; room for logits_rows rows of vocab floats */
     int logits_rows;
     const void *logits_owner; /* the context whose logits they are */

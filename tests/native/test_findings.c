@@ -208,7 +208,7 @@ static void test_tiny_activations(void) {
     for (int i = 0; i < HS_BLOCK; i++) x[i] = (float)(i - 9) * 1e-40f;
     hs_act_bind(&a, buffer, HS_BLOCK, 1);
     for (int scalar = 0; scalar < 2; scalar++) {
-        (scalar ? hs_act_quantize_scalar : hs_act_quantize)(x, HS_BLOCK, 0, 1, &a);
+        (scalar ? hs_act_quantize_scalar : hs_act_quantize)(x, 0, 1, &a);
         for (int i = 0; i < HS_BLOCK; i++) zero &= hs_act_value(&a, 0, 0, i) == 0;
     }
     ok(zero, "denormal activations are zero");

@@ -81,7 +81,7 @@ static double relative_error(const float *got, const double *want, int n) {
     return sqrt(error / size);
 }
 
-/* A prompt in two blocks, then single tokens: each call's logits. Products of Q8_0 weights take activations of 8 bits. */
+/* A prompt in two blocks, then single tokens: each call's logits. Q8_0: the reference takes activations of f64, the core those of 16 bits. */
 static void test_forward(const char *name, hs_config config, int type, double limit) {
     random_model r;
     int32_t tokens[PROMPT + STEPS];

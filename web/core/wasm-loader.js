@@ -17,7 +17,7 @@ const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument
 /**
  * @typedef {'relaxed' | 'simd'} Variant
  * @typedef {Variant | `${Variant}.threads`} Build as files are named: build/halfspace.<build>.wasm
- * @typedef {Record<string, (...args: number[]) => number>} Exports the functions of wasm/abi.c, abi_attention.c and threads.c
+ * @typedef {Record<string, (...args: number[]) => number>} Exports the functions of wasm/abi*.c and threads.c
  *
  * @typedef {object} LoadOptions which build of the core runs, and in how much memory
  * @property {'auto' | Variant} [variant] default auto: relaxed SIMD where it exists and computes rightly

@@ -1,6 +1,6 @@
 /* Down to which weight keys hold a share of the mass. */
-#ifndef HS_ATTENTION_SELECT_H
-#define HS_ATTENTION_SELECT_H
+#ifndef HS_ATTENTION_MASS_THRESHOLD_H
+#define HS_ATTENTION_MASS_THRESHOLD_H
 
 /*
  * w [n]. The largest t such that the weights >= t sum to at least `mass`; 0 when all together do not, +infinity when mass <= 0.
