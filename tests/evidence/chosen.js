@@ -92,7 +92,7 @@ export class Step {
 
   /** All query heads of the group attend as the engine does. @param {EngineAttention} attention @returns its statistics */
   engine(attention) {
-    const [{ words }] = attentionParams(attention).sets;
+    const [{ words }] = attentionParams(attention);
     const params = this.wasm.alloc(words.length, 'parameters');
     try {
       this.wasm.bytes(params, words.length).set(words);

@@ -1,7 +1,8 @@
 /** The tokens that follow a prompt, decoded with dense attention and with others after the same exact prefix. */
 import { loadEngine, readText } from '../../web/cli/common.js';
-import { Context, nextTurn } from '../../web/generation/context.js';
+import { Context } from '../../web/generation/context.js';
 import { compareDistributions, logProbability } from '../../web/generation/distributions.js';
+import { nextTurn } from '../../web/generation/next-turn.js';
 import { decodeChosen, evidenceBuild } from './chosen.js';
 
 /**
