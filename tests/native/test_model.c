@@ -164,7 +164,10 @@ static void test_configs(void) {
     c = llama();
     ok((c.rms_eps = NAN, config_refused(&c, "norm epsilon")), "a norm epsilon that is not a number");
     c = llama();
+    ok((c.rms_eps = 0, config_refused(&c, "norm epsilon")) && hs_error_value() == 0 && hs_error_limit() == 0, "a norm epsilon of 0");
+    c = llama();
     ok((c.rope_theta = -1, config_refused(&c, "rope theta")), "a negative rope theta");
+    ok((c.rope_theta = 0, config_refused(&c, "rope theta")) && hs_error_value() == 0 && hs_error_limit() == 0, "a rope theta of 0");
     c = qwen3();
     ok((c.rope_factor = 0, config_refused(&c, "rope scaling factor")), "a rope scaling factor of 0");
 }

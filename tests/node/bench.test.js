@@ -268,7 +268,7 @@ test('settings of wllama', () => {
     assert.throws(() => names(name), { code: 'bad-argument', field: 'wllama-settings', value: name });
 });
 
-test('native llama.cpp takes the RoPE scaling that ours takes', { timeout: 120_000 }, async () => {
+test('native llama.cpp takes the RoPE scaling that ours takes', { timeout: 600_000 }, async () => {
   assert.throws(() => ropeOf({ model: '', ropeScaling: 'ntk' }), { code: 'bad-argument', field: 'rope-scaling' });
   const text =
     'Alice was beginning to get very tired of sitting by her sister on the bank, and of having nothing to do: once or twice she had';

@@ -16,6 +16,7 @@ import { HeaderReader } from '../../web/model/gguf-reader.js';
 import { LIMITS, readGguf } from '../../web/model/gguf.js';
 import { loadWeights } from '../../web/model/weights.js';
 import { readJson } from '../../web/server/http.js';
+import { readRequest } from '../../web/server/request.js';
 import { encodeHeader, LIMITS as SNAPSHOT, TYPES } from '../../web/snapshot/format.js';
 import { verifySnapshot } from '../../web/snapshot/inspect.js';
 import { readTokens } from '../../web/snapshot/resume.js';
@@ -201,6 +202,35 @@ describe('bodies of requests', () => {
     const broken = Object.assign(Readable.from([]), { headers: json });
     broken.destroy(new Error('gone'));
     await assert.rejects(readJson(/** @type {any} */ (broken), 10), { message: 'gone' });
+  });
+
+  test('whose prompt is none', () => {
+    // A model that begins no text with a token of its own.
+    const engine = /** @type {any} */ ({
+      ctx: 9,
+      tokenizer: { vocabSize: 300 },
+      tokenize: (/** @type {string} */ text) => [...Buffer.from(text)],
+    });
+    const read = (/** @type {unknown} */ prompt) => readRequest('text', { model: 'm', prompt }, { engine, model: 'm', maxTokens: 4 });
+    assert.deepEqual([read('ab').ids, read(['ab']).ids, read([97, 299]).ids, read([[7]]).ids], [[97, 98], [97, 98], [97, 299], [7]]);
+    for (const [prompt, param, code] of /** @type {[unknown, string, string][]} */ ([
+      [undefined, 'prompt', 'missing_required_parameter'],
+      ['', 'prompt', 'invalid_value'],
+      [[], 'prompt', 'invalid_value'],
+      [[''], 'prompt', 'invalid_value'],
+      [['a', 'b'], 'prompt', 'invalid_value'],
+      [{}, 'prompt', 'invalid_value'],
+      [[1, 300], 'prompt[1]', 'invalid_value'],
+      [[1, -1], 'prompt[1]', 'invalid_value'],
+      ['123456789', 'prompt', 'context_length_exceeded'],
+    ]))
+      assert.throws(
+        () => read(prompt),
+        (/** @type {any} */ { status, body: { error } }) => {
+          assert.deepEqual([status, error.param, error.code], [400, param, code], JSON.stringify(prompt));
+          return true;
+        },
+      );
   });
 });
 
