@@ -7,10 +7,12 @@ WEB_SOURCES := $(sort $(shell find web -name '*.js'))
 C_HEADERS := $(sort $(shell find src wasm -name '*.h'))
 BENCH_SOURCES := $(sort $(wildcard tests/bench/kernels/*.[ch]))
 CHECKED_SOURCES := $(sort $(wildcard tests/checked/*.c))
+EVIDENCE_SOURCES := $(sort $(wildcard tests/evidence/*.c))
 VECTOR_MATH := $(if $(filter x86_64,$(shell uname -m)),-fveclib=libmvec -lmvec)
 DOCUMENT := demo/documents/alice.txt
 QUESTION := Who does Alice follow down the rabbit-hole?
 CLI := $(NODE) web/cli.js
+TYPEDOC := tests/docs/node_modules/.bin/typedoc
 # Of `make bench`: `make bench BENCHES=decode RUNTIME=bun`
 BENCHES := decode prefill attention kernels load quality scaling theory
 RUNTIME := node24
@@ -18,7 +20,7 @@ VARIANTS := simd relaxed simd.threads relaxed.threads
 # Of `make fuzz`: `make fuzz SECONDS=3600`
 SECONDS := 60
 
-.PHONY: all wasm page types package run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes table edge bench figures bench-builds evidence evidence-quick checked soak dependencies coverage reproducible audit lint fmt clean help
+.PHONY: all wasm page types package reference run demo site screenshot demo-trace test test-native fuzz fuzz-js fuzz-native valgrind certify test-node test-browser test-package test-runtimes test-docs table edge bench figures bench-builds evidence evidence-quick evidence-builds checked soak dependencies coverage reproducible audit lint fmt clean help
 
 all: wasm ## build all WebAssembly variants (default)
 
@@ -60,6 +62,12 @@ checked: $(BUILD)/checked.simd.wasm
 $(BUILD)/checked.%.wasm: $(C_SOURCES) $(C_HEADERS) $(CHECKED_SOURCES) wasm/build.sh | tools-wasm
 	HS_FLAGS="-Wl,--wrap=hs_mem_alloc -Wl,--wrap=hs_mem_free" sh wasm/build.sh $* $@ $(C_SOURCES) $(CHECKED_SOURCES)
 
+# For evidence, never shipped: attention over keys that JavaScript chooses.
+evidence-builds: $(BUILD)/evidence.simd.wasm $(BUILD)/evidence.relaxed.wasm
+
+$(BUILD)/evidence.%.wasm: $(C_SOURCES) $(C_HEADERS) $(EVIDENCE_SOURCES) wasm/build.sh | tools-wasm
+	HS_FLAGS="-Wl,--wrap=hs_attend_decode -sERROR_ON_UNDEFINED_SYMBOLS=0" sh wasm/build.sh $* $@ $(C_SOURCES) $(EVIDENCE_SOURCES)
+
 $(BUILD)/kernels.%.wasm: $(C_SOURCES) $(C_HEADERS) $(BENCH_SOURCES) wasm/build.sh | tools-wasm
 	sh wasm/build.sh $* $@ $(C_SOURCES) $(filter %.c,$(BENCH_SOURCES))
 
@@ -85,12 +93,18 @@ screenshot: page tools-npm tools-browser ## write a picture of the page, answeri
 demo-trace: page tools-npm tools-browser ## measure the page in Chromium: first paint, longest tasks of its main thread
 	$(NODE) demo/trace.js
 
+reference: tools-docs ## the reference of JavaScript and C, from comments and headers, as pages in build/reference
+	$(TYPEDOC) --options tests/docs/reference/typedoc.json
+	mkdir -p $(BUILD)/reference
+	doxygen tests/docs/reference/Doxyfile
+	@echo $(BUILD)/reference/js/index.html $(BUILD)/reference/c/index.html
+
 edge: wasm tools-npm tools-runtimes ## the example edge worker in workerd, on http://127.0.0.1:8787
 	$(NODE) demo/edge/build.js
 	$(NODE) demo/edge/fill.js $(BUILD)/edge/store
 	cd $(BUILD)/edge && ../../tests/runtimes/node_modules/@cloudflare/workerd-*/bin/workerd serve config.capnp
 
-test: test-native test-node test-browser test-package test-runtimes ## every test
+test: test-native test-node test-browser test-package test-runtimes test-docs ## every test
 
 test-native: tools-native ## C kernels against their references, with sanitizers, and a short run of the fuzz targets
 	sh tests/native/run.sh
@@ -107,7 +121,7 @@ valgrind: tools-valgrind ## the C tests under valgrind, without sanitizers (take
 certify: tools-native ## a million certified queries, half with each form of the kernels: each bound against the true error (takes minutes)
 	HS_QUERIES=500000 HS_FLAGS="-O2 -march=native" sh tests/native/run.sh strengths
 
-test-node: wasm bench-builds checked tools-npm ## JavaScript, the engine on a real model, and native llama.cpp as oracle
+test-node: wasm bench-builds evidence-builds checked tools-npm tests/bench/node_modules/.package-lock.json ## JavaScript, the engine on a real model, and native llama.cpp as oracle
 	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/node/*.test.js
 
 fuzz: fuzz-js ## inputs that nobody wrote, for SECONDS=60 each; fails on a finding
@@ -128,6 +142,10 @@ test-package: package tools-npm tools-package tools-browser ## what `npm pack` p
 test-runtimes: wasm tools-npm tools-runtimes tools-browser ## one suite of the public API in every runtime, and the example edge worker in workerd
 	$(NODE) --test tests/runtimes/*.test.js
 
+# What the tutorials and the README tell to install is the packed package.
+test-docs: package bench-builds tools-npm tools-docs tools-runtimes tools-browser ## the reference is complete; tutorials and commands of the documents do what they say
+	HALFSPACE_TEST_MODEL="$$($(CLI) pull)" $(NODE) --test tests/docs/*.test.js
+
 table: wasm tools-npm tools-runtimes tools-browser ## write what that suite gives into the README
 	$(NODE) tests/runtimes/table.js
 
@@ -143,17 +161,17 @@ bench: wasm bench-builds tools-npm tools-bench tools-browser ## benches, with pe
 SECTIONS =
 EVIDENCE = tests/runtimes/node_modules/node-*/bin/node tests/evidence/run.js --model "$$($(CLI) pull)" --file $(DOCUMENT) $(if $(SECTIONS),--only $(SECTIONS))
 
-evidence: wasm bench-builds tools-npm tools-bench tools-browser ## the paper's claims measured, docs/evidence.md written (hours)
+evidence: wasm bench-builds evidence-builds tools-npm tools-bench tools-browser ## the paper's claims measured, docs/evidence.md written (hours)
 	$(EVIDENCE) --out $(BUILD)/evidence --summary docs/evidence.md
 
-evidence-quick: wasm bench-builds tools-npm tools-bench tools-browser ## the same with less of everything, in minutes, into build/evidence-quick
+evidence-quick: wasm bench-builds evidence-builds tools-npm tools-bench tools-browser ## the same with less of everything, in minutes, into build/evidence-quick
 	$(EVIDENCE) --out $(BUILD)/evidence-quick --quick
 
 figures: wasm tools-npm ## draw the figures of docs/, from the real model at work on a book (minutes)
 	$(NODE) tests/evidence/figures.js --model "$$($(CLI) pull)" --file $(DOCUMENT)
 
 # One program after the other runs under coverage: C natively in both forms, JavaScript in every process and worker that Node starts.
-coverage: wasm bench-builds tools-npm tools-coverage ## lines and branches of src and web that tests run; fails below 90 %, and below 100 % of what parses (half an hour)
+coverage: wasm bench-builds evidence-builds tests/bench/node_modules/.package-lock.json tools-npm tools-coverage ## lines and branches of src and web that tests run; fails below 90 %, and below 100 % of what parses (half an hour)
 	rm -rf $(BUILD)/coverage && mkdir -p $(BUILD)/coverage/v8
 	HS_FLAGS="-O1 -fprofile-instr-generate -fcoverage-mapping" LLVM_PROFILE_FILE=$(BUILD)/coverage/%m.profraw sh tests/native/run.sh
 	llvm-profdata-19 merge -o $(BUILD)/coverage/native.profdata $(BUILD)/coverage/*.profraw
@@ -175,14 +193,14 @@ lint: tools-npm tools-native tools-lint ## types, style, C warnings, static anal
 	npx tsc --noEmit
 	npx eslint .
 	npx prettier --check .
-	clang-format-19 --dry-run -Werror $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(CHECKED_SOURCES) $(wildcard tests/native/*.c tests/fuzz/*.[ch])
+	clang-format-19 --dry-run -Werror $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(CHECKED_SOURCES) $(EVIDENCE_SOURCES) $(wildcard tests/native/*.c tests/fuzz/*.[ch])
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem -Isrc -Iwasm -Itests/native src wasm tests/native
 	printf '%s\n' $(filter-out wasm/memory.c wasm/threads.c,$(C_SOURCES)) | xargs -P 2 -n 8 sh -c 'clang-tidy-19 --quiet "$$@" -- -std=gnu11 -w -Isrc -Iwasm -isystem /usr/include 2>/dev/null' tidy
 	clang-tidy-19 --quiet wasm/memory.c wasm/threads.c -- --target=wasm32 -ffreestanding -matomics -mbulk-memory -std=gnu11 -w -Isrc -Iwasm 2>/dev/null
 
 fmt: tools-npm tools-native ## format everything
 	npx prettier --write .
-	clang-format-19 -i $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(CHECKED_SOURCES) $(wildcard tests/native/*.c tests/fuzz/*.[ch])
+	clang-format-19 -i $(filter %.c,$(C_SOURCES)) $(C_HEADERS) $(BENCH_SOURCES) $(CHECKED_SOURCES) $(EVIDENCE_SOURCES) $(wildcard tests/native/*.c tests/fuzz/*.[ch])
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

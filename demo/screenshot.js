@@ -1,4 +1,4 @@
-/** A picture of the page, answering: `node demo/screenshot.js FILE [--question TEXT]`. */
+/** A picture of the page, answering: `node demo/screenshot.js FILE [--question TEXT] [--tokens N] [--folder FOLDER]`, as demo/serve.js has them. */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 
@@ -6,11 +6,11 @@ import { answered, openDemo } from './visit.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { question: { type: 'string', default: 'Who is the Mouse afraid of?' } },
+  options: { question: { type: 'string', default: 'Who is the Mouse afraid of?' }, tokens: { type: 'string' }, folder: { type: 'string' } },
 });
 const [file] = positionals;
-if (!file) throw new Error('usage: node demo/screenshot.js FILE [--question TEXT]');
-const { page, close } = await openDemo({ width: 1180, height: 1400 });
+if (!file) throw new Error('usage: node demo/screenshot.js FILE [--question TEXT] [--tokens N] [--folder FOLDER]');
+const { page, close } = await openDemo({ width: 1180, height: 1400, tokens: values.tokens, folder: values.folder });
 try {
   await answered(page, values.question);
   await page.emulateMediaFeatures([{ name: 'prefers-reduced-motion', value: 'reduce' }]);

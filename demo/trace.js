@@ -1,14 +1,16 @@
 /**
  * Measures the page in Chromium: its first paint, and how long the tasks of its main thread are while a model is loaded, a document read
- * and a question answered. Prints what it finds; `node demo/trace.js [--question TEXT]`.
+ * and a question answered. Prints what it finds; `node demo/trace.js [--question TEXT] [--folder FOLDER]`.
  */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 
 import { answered, openDemo } from './visit.js';
 
-const { question } = parseArgs({ options: { question: { type: 'string', default: 'Who does Alice follow?' } } }).values;
-const { page, close } = await openDemo({ tokens: 512 });
+const { question, folder } = parseArgs({
+  options: { question: { type: 'string', default: 'Who does Alice follow?' }, folder: { type: 'string' } },
+}).values;
+const { page, close } = await openDemo({ tokens: '512', folder });
 try {
   const first = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
   process.stdout.write(`first paint, without the model: ${first?.toFixed(0)} ms\n`);

@@ -9,12 +9,13 @@ import puppeteer from 'puppeteer-core';
 const TIMEOUT_MS = 600_000;
 
 /**
- * @param {{width?: number, height?: number, tokens?: number}} [options] tokens: most of each document
+ * @param {{width?: number, height?: number, tokens?: string, folder?: string}} [options] tokens: most of each document; folder: where the
+ *   site goes, default build/site
  */
-export async function openDemo({ width = 1280, height = 900, tokens } = {}) {
+export async function openDemo({ width = 1280, height = 900, tokens, folder } = {}) {
   const script = fileURLToPath(new URL('serve.js', import.meta.url));
-  const limit = tokens === undefined ? [] : ['--tokens', String(tokens)];
-  const server = spawn(process.execPath, [script, '--port', '0', ...limit], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const options = Object.entries({ tokens, folder }).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
+  const server = spawn(process.execPath, [script, '--port', '0', ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
   const url = await new Promise((resolve, reject) => {
     server.stdout.on('data', (text) => {
       const found = /http\S+/.exec(String(text));

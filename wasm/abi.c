@@ -1,19 +1,19 @@
 /*
  * The exported functions: what JavaScript may call. Pointers are 32-bit offsets into the one imported memory, 16-byte
  * aligned. Functions that return a status give HS_OK (0) or a negative code of base/hs.h, those that return a pointer
- * give 0 on failure; hs_last_error() then says what was wrong. Sizes and offsets were range-checked by the caller.
+ * give 0 on failure; hs_last_error() then says what was wrong. Counts, sizes and indices are checked here; that memory at a
+ * pointer is as long as they say is the caller's to see to.
  */
 #include "abi.h"
 #include "base/error.h"
 #include "base/hs.h"
 #include "base/memory.h"
-#include "base/parallel.h"
 #include "model/context.h"
 #include "model/forward.h"
 #include "model/model.h"
 #include "self_test.h"
 
-enum { ABI_VERSION = 5 };
+enum { ABI_VERSION = 6 };
 
 EXPORT(hs_abi_version)
 int32_t abi_version(void) {

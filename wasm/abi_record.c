@@ -6,7 +6,6 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/hs.h"
-#include "kv/growing.h"
 #include "kv/record.h"
 #include "model/context.h"
 

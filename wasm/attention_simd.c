@@ -10,9 +10,6 @@
 
 #include "base/f16.h"
 #include "simd.h"
-#include "simd_exp.h"
-
-#include <math.h>
 
 enum {
     PAIRS = 4,  /* byte vectors of nibble pairs, 8 dims each, that are unpacked at a time */
@@ -39,10 +36,6 @@ HS_INLINE eight_dims load_eight_i8(const void *rows, size_t at) {
     return (eight_dims){wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wide)), wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(wide))};
 }
 
-HS_INLINE v128_t load_four_bf16(const uint16_t *x) {
-    return wasm_i32x4_shl(wasm_u32x4_load16x4(x), 16);
-}
-
 HS_INLINE eight_dims load_eight_f32(const void *rows, size_t at) {
     const float *row = (const float *)rows + at;
     return (eight_dims){wasm_v128_load(row), wasm_v128_load(row + 4)};
@@ -55,9 +48,8 @@ HS_INLINE void logits_q8(int query, int group, const hs_queries *q, const uint8_
         v128_t sum[QUERIES];
         for (int g = 0; g < group; g++) sum[g] = wasm_i32x4_splat(q->wide_offset[query + g]);
         for (int p = 0; p < pairs; p++) {
-            v128_t h = wasm_v128_load(high + 16 * p), l = wasm_v128_load(low + 16 * p);
-            v128_t first = wasm_v128_or(wasm_v128_and(wasm_i16x8_shl(h, 4), high_mask), wasm_v128_and(l, low_mask));
-            v128_t second = wasm_v128_or(wasm_v128_and(h, high_mask), wasm_v128_and(wasm_u16x8_shr(l, 4), low_mask));
+            v128_t first, second;
+            hs_join_nibbles(wasm_v128_load(high + 16 * p), wasm_v128_load(low + 16 * p), low_mask, high_mask, &first, &second);
             v128_t first_even = wasm_v128_and(first, byte), first_odd = wasm_u16x8_shr(first, 8);
             v128_t second_even = wasm_v128_and(second, byte), second_odd = wasm_u16x8_shr(second, 8);
             for (int g = 0; g < group; g++) {
@@ -67,7 +59,7 @@ HS_INLINE void logits_q8(int query, int group, const hs_queries *q, const uint8_
                 sum[g] = wasm_i32x4_add(sum[g], wasm_i32x4_add(a, b));
             }
         }
-        v128_t scale = load_four_bf16(k_scale + 4 * i);
+        v128_t scale = hs_load_bf16x4(k_scale + 4 * i);
         for (int g = 0; g < group; g++) {
             v128_t logit = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->wide_scale[query + g]));
             wasm_v128_store(out + (query + g) * out_stride + 4 * i, wasm_f32x4_mul(logit, scale));
@@ -125,7 +117,7 @@ HS_INLINE void screen(int query, int group, const hs_queries *q, const uint8_t *
         for (int g = 0; g < group; g++) sum[g] = wasm_i32x4_splat(0);
         for (int p = 0; p < whole; p += PAIRS) screen_pairs(query, group, q, high, p, PAIRS, low_mask, sum);
         if (whole < pairs) screen_pairs(query, group, q, high, whole, pairs - whole, low_mask, sum);
-        v128_t scale = load_four_bf16(k_scale + 4 * i), square = wasm_f32x4_mul(scale, scale);
+        v128_t scale = hs_load_bf16x4(k_scale + 4 * i), square = wasm_f32x4_mul(scale, scale);
         for (int g = 0; g < group; g++) {
             v128_t logit = hs_fma(wasm_f32x4_convert_i32x4(sum[g]), wasm_f32x4_splat(q->screen_scale[query + g]), wasm_f32x4_splat(q->screen_offset[query + g]));
             v128_t bias = wasm_f32x4_pmin(wasm_f32x4_mul(wasm_f32x4_splat(q->screen_variance[query + g]), square), most);
@@ -250,33 +242,6 @@ void hs_accumulate_f32(const float *w, int w_stride, const float *rows, const in
     BY_QUERIES(group, accumulate, load_eight_f32, w, w_stride, rows, (size_t)head_dim * sizeof(float), index, n, head_dim, out)
 }
 
-float hs_max_f32(const float *x, int n) {
-    float largest = x[0];
-    int i = 0;
-    if (n >= 4) {
-        v128_t four = wasm_v128_load(x);
-        for (i = 4; i + 4 <= n; i += 4) four = wasm_f32x4_pmax(four, wasm_v128_load(x + i));
-        for (int lane = 0; lane < 4; lane++) {
-            float lanes[4];
-            wasm_v128_store(lanes, four);
-            if (lanes[lane] > largest) largest = lanes[lane];
-        }
-    }
-    for (; i < n; i++) {
-        if (x[i] > largest) largest = x[i];
-    }
-    return largest;
-}
-
-float hs_sum_f32(const float *x, int n) {
-    v128_t sum = wasm_f32x4_splat(0);
-    int i = 0;
-    for (; i + 4 <= n; i += 4) sum = wasm_f32x4_add(sum, wasm_v128_load(x + i));
-    float total = hs_sum_f32x4(sum);
-    for (; i < n; i++) total += x[i];
-    return total;
-}
-
 /* Bit i of `bits`, for i = first..first+3, as a mask of lane i - first. */
 static inline v128_t mask_of_bits(unsigned bits, int first) {
     v128_t bit = wasm_i32x4_make(1 << first, 2 << first, 4 << first, 8 << first);
@@ -319,31 +284,6 @@ unsigned hs_sort_leaf(const float *w, int stride, int group, unsigned forced, co
         rest[g] = hs_sum_f32x4(wasm_f32x4_sub(unhit_sum, middling_sum));
     }
     return bits_of_masks(hit) | bits_of_masks(middling) << 16;
-}
-
-float hs_exp_sum(float *x, int n, float shift) {
-    const hs_exp_constants constants = hs_exp_keep();
-    v128_t sum = wasm_f32x4_splat(0), down = wasm_f32x4_splat(shift);
-    int i = 0;
-    for (; i + 4 <= n; i += 4) {
-        v128_t e = hs_exp_f32x4(wasm_f32x4_sub(wasm_v128_load(x + i), down), &constants);
-        wasm_v128_store(x + i, e);
-        sum = wasm_f32x4_add(sum, e);
-    }
-    float total = hs_sum_f32x4(sum);
-    for (; i < n; i++) total += x[i] = wasm_f32x4_extract_lane(hs_exp_f32x4(wasm_f32x4_splat(x[i] - shift), &constants), 0);
-    return total;
-}
-
-float hs_dot_f32(const float *a, const float *b, int d) {
-    v128_t sum = wasm_f32x4_splat(0);
-    for (int i = 0; i < d; i += 4) sum = hs_fma(wasm_v128_load(a + i), wasm_v128_load(b + i), sum);
-    return hs_sum_f32x4(sum);
-}
-
-void hs_axpy_f32(float *y, float a, const float *x, int d) {
-    v128_t factor = wasm_f32x4_splat(a);
-    for (int i = 0; i < d; i += 4) wasm_v128_store(y + i, hs_fma(factor, wasm_v128_load(x + i), wasm_v128_load(y + i)));
 }
 
 enum { STRIP = 6 };

@@ -1,5 +1,5 @@
 /*
- * What the steps of the index cost in each build, measured as hsr/hits.h says (HsrIndex.calibrate()) at head_dim 64 on a
+ * What the steps of the index cost in each build, measured as hsr/cost.h says (HsrIndex.calibrate()) at head_dim 64 on a
  * server (AMD EPYC). Where an engine has relaxed SIMD its build is taken, so each is measured where it runs: Node 24 and 20.
  * The bound of a leaf gains most from relaxed dot products, so that the other build opens leaves later.
  */

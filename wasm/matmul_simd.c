@@ -245,12 +245,12 @@ HS_INLINE void store_fours(int8_t *out, v128_t x, int lanes) {
     wasm_v128_store32_lane(out + 48, x, 3);
 }
 
-void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_act *a) {
+void hs_act_quantize(const float *x, int first, int n, const hs_act *a) {
     for (int b = 0; b < a->n_blocks; b++) {
         int16_t *q = a->q + ((size_t)b * (size_t)a->n_tokens + (size_t)first) * HS_BLOCK;
         for (int t = first; t < first + n; t++, q += HS_BLOCK) {
             int8_t *split = hs_act_split(a, b, t);
-            const float *block = x + (size_t)t * (size_t)x_stride + (size_t)b * HS_BLOCK;
+            const float *block = x + ((size_t)t * (size_t)a->n_blocks + (size_t)b) * HS_BLOCK;
             v128_t in[8], largest = wasm_f32x4_splat(0), sums[2];
             for (int v = 0; v < 8; v++) {
                 in[v] = wasm_v128_load(block + 4 * v);
@@ -292,13 +292,13 @@ void hs_act_quantize(const float *x, int x_stride, int first, int n, const hs_ac
 HS_INLINE v128_t load_weights(hs_pack pack, const uint8_t *row, int k) {
     switch (pack) {
     case HS_PACK_F32: return wasm_v128_load(row + 4 * (size_t)k);
-    case HS_PACK_BF16: return wasm_i32x4_shl(wasm_u32x4_load16x4(row + 2 * (size_t)k), 16);
+    case HS_PACK_BF16: return hs_load_bf16x4(row + 2 * (size_t)k);
     default: return scales_f16(row + 2 * (size_t)k, wasm_i32x4_splat((int)0x8fffe000u));
     }
 }
 
 /* Tokens go in fours, so that a converted weight vector is used four times. */
-HS_INLINE void matmul_float_row(hs_pack pack, const hs_tensor *w, int row, const float *x, int x_stride, int n_tokens, float *y, int y_stride) {
+HS_INLINE void matmul_float_row(hs_pack pack, const hs_tensor *w, int row, const float *x, int n_tokens, float *y, int y_stride) {
     const uint8_t *weights = w->data + (size_t)row * (size_t)w->cols * (pack == HS_PACK_F32 ? 4 : 2);
     float factor = pack == HS_PACK_F16 ? 0x1p112f : 1;
     for (int t = 0; t < n_tokens; t += 4) {
@@ -306,7 +306,7 @@ HS_INLINE void matmul_float_row(hs_pack pack, const hs_tensor *w, int row, const
         const float *rows[4];
         v128_t total[4];
         for (int i = 0; i < 4; i++) {
-            rows[i] = x + (size_t)(t + hs_min(i, n - 1)) * (size_t)x_stride;
+            rows[i] = x + (size_t)(t + hs_min(i, n - 1)) * (size_t)w->cols;
             total[i] = wasm_f32x4_splat(0);
         }
         for (int k = 0; k < w->cols; k += 4) {
@@ -317,11 +317,11 @@ HS_INLINE void matmul_float_row(hs_pack pack, const hs_tensor *w, int row, const
     }
 }
 
-void hs_matmul_float_row(const hs_tensor *w, int row, const float *x, int x_stride, int n_tokens, float *y, int y_stride) {
+void hs_matmul_float_row(const hs_tensor *w, int row, const float *x, int n_tokens, float *y, int y_stride) {
     switch (w->pack) {
-    case HS_PACK_F32: matmul_float_row(HS_PACK_F32, w, row, x, x_stride, n_tokens, y, y_stride); break;
-    case HS_PACK_F16: matmul_float_row(HS_PACK_F16, w, row, x, x_stride, n_tokens, y, y_stride); break;
-    case HS_PACK_BF16: matmul_float_row(HS_PACK_BF16, w, row, x, x_stride, n_tokens, y, y_stride); break;
+    case HS_PACK_F32: matmul_float_row(HS_PACK_F32, w, row, x, n_tokens, y, y_stride); break;
+    case HS_PACK_F16: matmul_float_row(HS_PACK_F16, w, row, x, n_tokens, y, y_stride); break;
+    case HS_PACK_BF16: matmul_float_row(HS_PACK_BF16, w, row, x, n_tokens, y, y_stride); break;
     default: break;
     }
 }

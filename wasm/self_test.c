@@ -37,8 +37,8 @@ static int products_agree(const hs_tensor *w, const float *x, int n) {
     memset(act_buffer, 0, sizeof act_buffer);
     hs_act_bind(&act, act_buffer[0], COLS, n);
     hs_act_bind(&act_scalar, act_buffer[1], COLS, n);
-    hs_act_quantize(x, COLS, 0, n, &act);
-    hs_act_quantize_scalar(x, COLS, 0, n, &act_scalar);
+    hs_act_quantize(x, 0, n, &act);
+    hs_act_quantize_scalar(x, 0, n, &act_scalar);
     int ok = memcmp(act_buffer[0], act_buffer[1], sizeof act_buffer[0]) == 0;
     float y[TOKENS * 4], y_scalar[TOKENS * 4], largest = 0;
     hs_matmul_tile(w, 0, &act, y, 4);
@@ -98,7 +98,7 @@ static int vectors_agree(void) {
     return close_to(a, b, N, 1e-5f);
 }
 
-/* Logits of eight keys of random codes: the one place where the relaxed integer dot product is used. */
+/* Logits of eight keys of random codes: with the products above all that uses the relaxed integer dot product. */
 static int logits_agree(void) {
     enum { D = 64,
            KEYS = 8,

@@ -20,11 +20,13 @@
 /* Kernels get constants (a number of queries, a loader) where they are inlined; left to itself the compiler merges the copies again. */
 #define HS_INLINE static inline __attribute__((always_inline))
 
+/* 0, which the compiler cannot see. */
+extern const int32_t hs_unseen_zero;
+
 /*
- * A constant that a loop is to keep. V8 builds a v128.const anew at each use, in up to three instructions; what it cannot see
+ * x, a constant that a loop is to keep. V8 builds a v128.const anew at each use, in up to three instructions; what it cannot see
  * to be constant it computes once, and keeps in a register or on the stack.
  */
-extern const int32_t hs_unseen_zero;
 HS_INLINE v128_t hs_kept(v128_t x) {
     return wasm_v128_xor(x, wasm_v128_load32_splat(&hs_unseen_zero));
 }
@@ -32,7 +34,7 @@ HS_INLINE v128_t hs_kept(v128_t x) {
 /* Lane i of x in all lanes. Of four such lanes one load is shared; V8 takes two instructions for each v128.load32_splat. */
 #define HS_LANE(x, i) wasm_i32x4_shuffle(x, x, i, i, i, i)
 
-/* The same for a lane that is known where this is inlined. */
+/* HS_LANE() of x for a lane i that is known where this is inlined. */
 HS_INLINE v128_t hs_lane(v128_t x, int i) {
     return i == 0 ? HS_LANE(x, 0) : i == 1 ? HS_LANE(x, 1)
                                 : i == 2   ? HS_LANE(x, 2)
@@ -65,7 +67,7 @@ HS_INLINE v128_t hs_dot_i7(v128_t a, v128_t b) {
 #endif
 }
 
-/* Floats of magnitude below 2^31, none of them NaN, to integers. */
+/* x: floats of magnitude below 2^31, none of them NaN, to integers. */
 HS_INLINE v128_t hs_truncate_small(v128_t x) {
 #if defined(HS_RELAXED) && defined(__wasm__)
     return wasm_i32x4_relaxed_trunc_f32x4(x);
@@ -74,6 +76,21 @@ HS_INLINE v128_t hs_truncate_small(v128_t x) {
 #endif
 }
 
+/* Four bf16 from x on as f32. */
+HS_INLINE v128_t hs_load_bf16x4(const void *x) {
+    return wasm_i32x4_shl(wasm_u32x4_load16x4(x), 16);
+}
+
+/*
+ * Bytes high << 4 | low of vectors of two planes of nibbles (kernels/planes.h): those of the low nibbles to first, of the high ones
+ * to second. low_mask: 15 in every byte; high_mask: 0xf0.
+ */
+HS_INLINE void hs_join_nibbles(v128_t high, v128_t low, v128_t low_mask, v128_t high_mask, v128_t *first, v128_t *second) {
+    *first = wasm_v128_or(wasm_v128_and(wasm_i16x8_shl(high, 4), high_mask), wasm_v128_and(low, low_mask));
+    *second = wasm_v128_or(wasm_v128_and(high, high_mask), wasm_v128_and(wasm_u16x8_shr(low, 4), low_mask));
+}
+
+/* The sum of the lanes of v. */
 HS_INLINE float hs_sum_f32x4(v128_t v) {
     v = wasm_f32x4_add(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));
     v = wasm_f32x4_add(v, wasm_i32x4_shuffle(v, v, 1, 0, 3, 2));

@@ -13,6 +13,7 @@ typedef struct {
     v128_t least, most, log2e, ln2_high, ln2_low, p5, p4, p3, p2, p1, p0, one;
 } hs_exp_constants;
 
+/* The constants, in registers. */
 HS_INLINE hs_exp_constants hs_exp_keep(void) {
     return (hs_exp_constants){
         hs_kept(wasm_f32x4_splat(-87.3f)),
@@ -30,6 +31,7 @@ HS_INLINE hs_exp_constants hs_exp_keep(void) {
     };
 }
 
+/* exp of the lanes of x. */
 HS_INLINE v128_t hs_exp_f32x4(v128_t x, const hs_exp_constants *c) {
     v128_t in_range = wasm_f32x4_gt(x, c->least);
     x = wasm_f32x4_pmax(wasm_f32x4_pmin(x, c->most), c->least);

@@ -1,12 +1,16 @@
 /*
  * hs_parallel_for() over a pool of workers, in builds with atomics; other builds have src/base/parallel.c.
  *
- * Each worker is an instance of this module over the same memory (web/core/thread-worker.js) that sits in hs_thread_run(). A job is
+ * Each worker is an instance of this module over the same memory (web/core/thread-worker.js) that calls hs_thread_run(). A job is
  * published on the board; the owner, i.e. the one instance that the exports of abi.c are called on, and the workers claim its
  * tasks one by one until none is left. Function pointers mean the same in every instance, as all have the same table.
  *
  * Whoever waits spins for a moment, as the next job is mostly microseconds away, and then blocks, so that a thread without a
  * core of its own is not waited for on that core.
+ *
+ * No local of a function outlives a blocking wait in it: the baseline compiler of V8 11.3 (Node.js 20) spills the address that
+ * is waited on, widened to 64 bits, into a slot of 32, and so zeroes the value that lies next to it. What has to last is on the
+ * board, and a worker's loop around its waits is in JavaScript.
  */
 #ifdef __wasm_atomics__
 
@@ -21,20 +25,17 @@
  */
 enum { SPINS = 1 << 18,
        SPINS_PER_SECOND = 1 << 30 };
-/* Seconds without a finished task after which a thread counts as lost. */
-enum { PATIENCE = 60 };
-
 /* What is written often has a cache line of its own. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): so it is padded */
 static struct {
     hs_task run;
     void *ctx;
     int n_tasks;
-    int threads, may_block;
+    int threads, may_block, patience;
     int stopped, lost;
     _Alignas(64) int unclaimed; /* tasks; counts down, so that a claim by a thread that is late can only be of the present job */
     _Alignas(64) int unfinished;
-    int owner_sleeps;
-    _Alignas(64) int jobs; /* published so far; a change wakes */
+    int owner_sleeps, waited; /* waited: seconds without a finished task */
+    _Alignas(64) int jobs;    /* published so far; a change wakes */
     int sleepers;
 } board = {.threads = 1};
 
@@ -96,10 +97,11 @@ static void finish(void) {
         if (load(&board.unfinished) == 0) return;
     }
     store(&board.owner_sleeps, 1);
-    int waited = 0;
+    store(&board.waited, 0);
     for (int left = load(&board.unfinished); left > 0; left = load(&board.unfinished)) {
-        waited = changes(&board.unfinished, left) ? 0 : waited + 1;
-        if (waited == PATIENCE || load(&board.lost)) give_up();
+        add(&board.waited, 1);
+        if (changes(&board.unfinished, left)) store(&board.waited, 0);
+        if (load(&board.waited) == board.patience || load(&board.lost)) give_up();
     }
     store(&board.owner_sleeps, 0);
 }
@@ -125,11 +127,15 @@ int hs_parallel_threads(void) {
     return board.threads;
 }
 
-/* From now on jobs are shared by `threads` threads, the owner included; workers 1..threads-1 are in hs_thread_run(), or about to. */
+/*
+ * From now on jobs are shared by `threads` threads, the owner included; workers 1..threads-1 are in hs_thread_run(), or about to.
+ * A thread counts as lost after `patience` seconds without a finished task.
+ */
 EXPORT(hs_threads_start)
-void threads_start(int32_t threads, int32_t may_block) {
+void threads_start(int32_t threads, int32_t may_block, int32_t patience) {
     board.threads = threads;
     board.may_block = may_block;
+    board.patience = patience;
 }
 
 /* Lets the workers return. */
@@ -146,18 +152,19 @@ int32_t threads_lost(void) {
     return load(&board.lost);
 }
 
-/* A worker's whole life. */
+/* A worker's life until it was woken from its first sleep, to be called anew; 0: the pool was stopped. */
 EXPORT(hs_thread_run)
-void thread_run(int32_t thread) {
-    for (;;) {
-        int seen = load(&board.jobs);
+int32_t thread_run(int32_t thread) {
+    int seen = 0;
+    do {
+        seen = load(&board.jobs);
         work(thread);
-        if (load(&board.stopped)) return;
-        if (spin(&board.jobs, seen, SPINS)) continue;
-        add(&board.sleepers, 1);
-        __builtin_wasm_memory_atomic_wait32(&board.jobs, seen, -1);
-        add(&board.sleepers, -1);
-    }
+        if (load(&board.stopped)) return 0;
+    } while (spin(&board.jobs, seen, SPINS));
+    add(&board.sleepers, 1);
+    __builtin_wasm_memory_atomic_wait32(&board.jobs, seen, -1);
+    add(&board.sleepers, -1);
+    return 1;
 }
 
 /* A worker reports that it trapped. */

@@ -12,7 +12,7 @@ define need
 	fi
 endef
 
-.PHONY: tools-wasm tools-native tools-lint tools-coverage tools-valgrind tools-browser tools-npm tools-bench tools-package tools-runtimes
+.PHONY: tools-wasm tools-native tools-lint tools-coverage tools-valgrind tools-browser tools-npm tools-bench tools-package tools-docs tools-runtimes
 
 tools-wasm: tools-npm
 	$(call need,emcc clang-22 wasm-ld-22,emscripten clang-22 lld-22 llvm-22)
@@ -48,6 +48,10 @@ tools-bench: tests/bench/node_modules/.package-lock.json tools-runtimes
 
 # Bundlers, for the test of the package.
 tools-package: tests/package/node_modules/.package-lock.json
+
+# TypeDoc, and what reads Markdown, for the reference and the tests of documents.
+tools-docs: tests/docs/node_modules/.package-lock.json
+	$(call need,doxygen,doxygen)
 
 tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
 	cd tests/$* && npm ci --ignore-scripts --no-audit --no-fund

@@ -9,10 +9,6 @@
 #include "base/hs.h"
 #include "simd.h"
 
-HS_INLINE v128_t four_scales(const uint16_t *scale) {
-    return wasm_i32x4_shl(wasm_u32x4_load16x4(scale), 16);
-}
-
 /* Lanes are rows, bytes of a lane its columns, signed. */
 HS_INLINE void store_columns(v128_t bytes, v128_t scale, float *out, int stride) {
     v128_t columns = wasm_i8x16_shuffle(bytes, bytes, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -26,11 +22,10 @@ HS_INLINE void store_columns(v128_t bytes, v128_t scale, float *out, int stride)
 void hs_transpose_keys(const uint8_t *high, const uint8_t *low, const uint16_t *scale, int n_groups, int head_dim, float *out, int stride) {
     const v128_t low_mask = hs_kept(wasm_i8x16_splat(15)), high_mask = hs_kept(wasm_i8x16_splat((int8_t)0xf0)), offset = hs_kept(wasm_i8x16_splat((int8_t)0x80));
     for (int g = 0; g < n_groups; g++, out += 4, scale += 4) {
-        v128_t scales = four_scales(scale);
+        v128_t scales = hs_load_bf16x4(scale);
         for (int i = 0; i < head_dim; i += 8, high += 16, low += 16) {
-            v128_t h = wasm_v128_load(high), l = wasm_v128_load(low);
-            v128_t first = wasm_v128_or(wasm_v128_and(wasm_i16x8_shl(h, 4), high_mask), wasm_v128_and(l, low_mask));
-            v128_t second = wasm_v128_or(wasm_v128_and(h, high_mask), wasm_v128_and(wasm_u16x8_shr(l, 4), low_mask));
+            v128_t first, second;
+            hs_join_nibbles(wasm_v128_load(high), wasm_v128_load(low), low_mask, high_mask, &first, &second);
             /* u - 128 turns the top bit of a byte. */
             store_columns(wasm_v128_xor(first, offset), scales, out + (size_t)i * (size_t)stride, stride);
             store_columns(wasm_v128_xor(second, offset), scales, out + (size_t)(i + 4) * (size_t)stride, stride);
@@ -47,7 +42,7 @@ void hs_transpose_rows(const int8_t *rows, const uint16_t *scale, int n, int hea
             row[r] = rows + (size_t)hs_min(j + r, n - 1) * (size_t)head_dim;
             if (j + r < n) factor[r] = scale[j + r];
         }
-        v128_t scales = four_scales(factor);
+        v128_t scales = hs_load_bf16x4(factor);
         for (int i = 0; i < head_dim; i += 4) {
             v128_t bytes = wasm_v128_load32_zero(row[0] + i);
             bytes = wasm_v128_load32_lane(row[1] + i, bytes, 1);

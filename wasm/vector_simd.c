@@ -1,4 +1,4 @@
-/* Element-wise steps of the forward pass in SIMD; the algebra is in kernels/vector.h. */
+/* Kernels on f32 rows in SIMD; the algebra is in kernels/vector.h. */
 #include "kernels/vector.h"
 
 #include "simd.h"
@@ -74,4 +74,56 @@ void hs_softcap(float *x, int n, float cap) {
         v128_t z = wasm_f32x4_mul(wasm_v128_load(x + i), inverse);
         wasm_v128_store(x + i, wasm_f32x4_sub(times_sigmoid(twice, z, &c), once));
     }
+}
+
+float hs_max_f32(const float *x, int n) {
+    float largest = x[0];
+    int i = 0;
+    if (n >= 4) {
+        v128_t four = wasm_v128_load(x);
+        for (i = 4; i + 4 <= n; i += 4) four = wasm_f32x4_pmax(four, wasm_v128_load(x + i));
+        for (int lane = 0; lane < 4; lane++) {
+            float lanes[4];
+            wasm_v128_store(lanes, four);
+            if (lanes[lane] > largest) largest = lanes[lane];
+        }
+    }
+    for (; i < n; i++) {
+        if (x[i] > largest) largest = x[i];
+    }
+    return largest;
+}
+
+float hs_sum_f32(const float *x, int n) {
+    v128_t sum = wasm_f32x4_splat(0);
+    int i = 0;
+    for (; i + 4 <= n; i += 4) sum = wasm_f32x4_add(sum, wasm_v128_load(x + i));
+    float total = hs_sum_f32x4(sum);
+    for (; i < n; i++) total += x[i];
+    return total;
+}
+
+float hs_exp_sum(float *x, int n, float shift) {
+    const hs_exp_constants constants = hs_exp_keep();
+    v128_t sum = wasm_f32x4_splat(0), down = wasm_f32x4_splat(shift);
+    int i = 0;
+    for (; i + 4 <= n; i += 4) {
+        v128_t e = hs_exp_f32x4(wasm_f32x4_sub(wasm_v128_load(x + i), down), &constants);
+        wasm_v128_store(x + i, e);
+        sum = wasm_f32x4_add(sum, e);
+    }
+    float total = hs_sum_f32x4(sum);
+    for (; i < n; i++) total += x[i] = wasm_f32x4_extract_lane(hs_exp_f32x4(wasm_f32x4_splat(x[i] - shift), &constants), 0);
+    return total;
+}
+
+float hs_dot_f32(const float *a, const float *b, int d) {
+    v128_t sum = wasm_f32x4_splat(0);
+    for (int i = 0; i < d; i += 4) sum = hs_fma(wasm_v128_load(a + i), wasm_v128_load(b + i), sum);
+    return hs_sum_f32x4(sum);
+}
+
+void hs_axpy_f32(float *y, float a, const float *x, int d) {
+    v128_t factor = wasm_f32x4_splat(a);
+    for (int i = 0; i < d; i += 4) wasm_v128_store(y + i, hs_fma(factor, wasm_v128_load(x + i), wasm_v128_load(y + i)));
 }

@@ -1,5 +1,9 @@
 #!/usr/bin/env node
 /** The `halfspace` command. Results go to stdout, progress to stderr, a failure is one line and exit status 1. */
+import { realpathSync } from 'node:fs';
+import { argv } from 'node:process';
+import { pathToFileURL } from 'node:url';
+
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 
 import { attentionStep } from './cli/bench/attention.js';
@@ -41,7 +45,7 @@ const counts = (text) => text.split(',').map(count);
 /** @param {string} text */
 const list = (text) => text.split(',');
 
-const program = new Command('halfspace').description('Long-context LLM decoding on the CPU').exitOverride();
+export const program = new Command('halfspace').description('Long-context LLM decoding on the CPU').exitOverride();
 
 const json = () => new Option('--json', 'print one JSON object on the last line');
 
@@ -279,14 +283,20 @@ benchOptions(wasmOptions(bench.command('theory')))
   )
   .action(inRuntime(theory, 'theory'));
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : 1;
-  } else {
-    const { name, message, stack } = /** @type {Error} */ (error);
-    process.stderr.write(`halfspace: ${name === 'HalfspaceError' ? message : stack}\n`);
-    process.exitCode = 1;
+/** Runs the command that the process was started with. */
+async function run() {
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 1;
+    } else {
+      const { name, message, stack } = /** @type {Error} */ (error);
+      process.stderr.write(`halfspace: ${name === 'HalfspaceError' ? message : stack}\n`);
+      process.exitCode = 1;
+    }
   }
 }
+
+// Not where another module asks what the command takes. npm starts it through a link.
+if (argv[1] && import.meta.url === pathToFileURL(realpathSync(argv[1])).href) await run();

@@ -22,7 +22,8 @@ const DEFAULT_BYTES = 96 << 20;
  * there as it was.
  * @param {WebAssembly.Module | {simd?: WebAssembly.Module, relaxed?: WebAssembly.Module}} wasm a module alone is the simd
  *   build; of both, relaxed is taken where it computes rightly
- * @param {{maxMemoryBytes?: number}} [options] of each memory, default 96 MB
+ * @param {{maxMemoryBytes?: number}} [options] maxMemoryBytes: limit of each memory, from 2 MB;
+ *   default 96 MB
  * @returns {{wasm: {simd?: WebAssembly.Module, relaxed?: WebAssembly.Module}, maxMemoryBytes: number}}
  * @throws {import('./errors.js').HalfspaceError} bad-argument
  */

@@ -4,18 +4,19 @@
  *     node demo/edge/fill.js build/edge/store
  *     curl --data-binary @build/edge/store/book.queries.f32 'http://127.0.0.1:8787/attend/book?heads=9' | od -t f4
  *
- * A model small enough for an isolate goes beside them as model.gguf.
+ * `--tokens N` of the book, default 2048. A model small enough for an isolate goes beside them as model.gguf.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { argv } from 'node:process';
+import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 import { HsrIndex, KvCache } from '../../web/attention.js';
 import { capture } from '../../web/cli/capture.js';
 import { pullModel } from '../../web/cli/pull.js';
 
-const [LAYER, TOKENS, QUERIES] = [9, 2048, 16];
+const [LAYER, QUERIES] = [9, 16];
 const BOOK = fileURLToPath(new URL('../documents/alice.txt', import.meta.url));
 
 /**
@@ -24,16 +25,18 @@ const BOOK = fileURLToPath(new URL('../documents/alice.txt', import.meta.url));
  * @param {number} headDim
  */
 function interleave(heads, headDim) {
-  const rows = new Float32Array(TOKENS * heads.length * headDim);
-  for (let p = 0; p < TOKENS; p++)
+  const tokens = heads[0].length / headDim;
+  const rows = new Float32Array(tokens * heads.length * headDim);
+  for (let p = 0; p < tokens; p++)
     heads.forEach((head, h) => rows.set(head.subarray(p * headDim, (p + 1) * headDim), (p * heads.length + h) * headDim));
   return rows;
 }
 
-const [, , store] = argv;
-if (!store) throw new Error('usage: node demo/edge/fill.js FOLDER');
+const { values: given, positionals } = parseArgs({ allowPositionals: true, options: { tokens: { type: 'string', default: '2048' } } });
+const [store] = positionals;
+if (!store) throw new Error('usage: node demo/edge/fill.js FOLDER [--tokens N]');
 const model = process.env.HALFSPACE_TEST_MODEL ?? (await pullModel('smollm2'));
-const { layers } = await capture({ model, file: BOOK, ctx: TOKENS }, { layers: [LAYER], steps: QUERIES });
+const { layers } = await capture({ model, file: BOOK, ctx: Number(given.tokens) }, { layers: [LAYER], steps: QUERIES });
 const [heads] = layers;
 const [{ headDim }] = heads;
 await mkdir(store, { recursive: true });

@@ -3,9 +3,10 @@ import { element } from '../element.js';
 import { questionTokens } from 'halfspace';
 
 import { labelled, perFrame, setText } from '../view/dom.js';
-import { downloadJson, report } from '../view/download.js';
+import { report } from '../view/download.js';
 import { mean, percent, short } from '../view/format.js';
 import { racedAttention, racedName } from '../raced.js';
+import { Trial } from '../view/trial.js';
 
 /** @typedef {import('../../web/generation/compare.js').Compared} Compared */
 
@@ -14,9 +15,8 @@ export function mountRace(app) {
   const section = /** @type {HTMLElement} */ (document.getElementById('race'));
   const question = element('input', { id: 'race-question', type: 'text', value: 'What is this text about?', maxLength: 1000 });
   const tokens = element('input', { id: 'race-tokens', type: 'number', min: '1', max: '256', value: '48', required: true });
-  const start = element('button', { id: 'race-start', type: 'submit', textContent: 'Race' });
-  const save = element('button', { id: 'race-save', type: 'button', className: 'quiet', textContent: 'Save as JSON', disabled: true });
-  const form = element('form', { className: 'race-form' }, labelled('Question', question), labelled('Tokens', tokens), start, save);
+  const fields = [labelled('Question', question), labelled('Tokens', tokens)];
+  const trial = new Trial(app, { id: 'race', label: 'Race', job: 'racing', work: race, fields });
   const [dense, other] = [lane('race-dense', 'Dense: looks at every word'), lane('race-hsr', 'Half-space: looks at what matters')];
   const verdict = element('p', { id: 'race-verdict', 'aria-live': 'polite' });
   section.append(
@@ -24,14 +24,12 @@ export function mountRace(app) {
       textContent:
         'Both decode the same words: one step of the one, then one of the other, so that neither slows the other down, and only a step’s own time counts. Dense chooses the words; where hsr would have chosen another, that is marked.',
     }),
-    form,
+    trial.form,
     element('div', { className: 'race-lanes' }, dense.article, other.article),
     verdict,
   );
   /** @type {Compared[]} */
   let rows = [];
-  /** @type {object | undefined} of the last race */
-  let finished;
   let shown = 0;
   let raced = '';
 
@@ -44,19 +42,13 @@ export function mountRace(app) {
     shown = rows.length;
     dense.figures(rows.map(({ msDense }) => msDense));
     other.figures(rows.map(({ ms }) => ms));
-    setText(verdict, verdictOf(rows, raced, Boolean(finished), Boolean(app.job)));
-    enable();
+    setText(verdict, verdictOf(rows, raced, trial.isFinished, Boolean(app.job)));
   });
-
-  function enable() {
-    start.disabled = !app.engine || !app.document || Boolean(app.job);
-    save.disabled = !finished;
-  }
 
   function clear() {
     rows = [];
     shown = 0;
-    finished = undefined;
+    trial.finish(undefined);
     dense.clear();
     other.clear();
     draw();
@@ -83,15 +75,10 @@ export function mountRace(app) {
     } finally {
       draw();
     }
-    finished = report(app, 'race', { ...setting, summary: summaryOf(rows), tokens: rows });
+    trial.finish(report(app, 'race', { ...setting, summary: summaryOf(rows), tokens: rows }));
     draw();
   }
 
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    void app.run('racing', race);
-  });
-  save.addEventListener('click', () => finished && downloadJson(finished, 'halfspace-race.json'));
   app.on('document', clear);
   for (const event of /** @type {const} */ (['engine', 'job'])) app.on(event, draw);
   clear();

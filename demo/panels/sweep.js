@@ -3,9 +3,10 @@ import { element } from '../element.js';
 import { Chart } from '../view/chart.js';
 import { Beginnings } from '../beginnings.js';
 import { labelled, numbersTable, setText } from '../view/dom.js';
-import { download, downloadJson, report } from '../view/download.js';
+import { download, report } from '../view/download.js';
 import { mean, median, percent, short } from '../view/format.js';
 import { racedAttention, racedName } from '../raced.js';
+import { Trial } from '../view/trial.js';
 
 const LENGTHS = [256, 512, 1024, 2048, 4096, 8192, 16384, 32768];
 
@@ -25,16 +26,9 @@ function lengthsOf(most, decoded) {
 export function mountSweep(app) {
   const section = /** @type {HTMLElement} */ (document.getElementById('sweep'));
   const tokens = element('input', { id: 'sweep-tokens', type: 'number', min: '1', max: '64', value: '8', required: true });
-  const start = element('button', { id: 'sweep-start', type: 'submit', textContent: 'Measure' });
-  const save = element('button', { id: 'sweep-save', type: 'button', className: 'quiet', textContent: 'Save as JSON', disabled: true });
-  const image = element('button', {
-    id: 'sweep-png',
-    type: 'button',
-    className: 'quiet',
-    textContent: 'Save chart as PNG',
-    disabled: true,
-  });
-  const form = element('form', { className: 'race-form' }, labelled('Tokens at each length', tokens), start, save, image);
+  const image = element('button', { id: 'sweep-png', type: 'button', className: 'quiet' }, 'Save chart as PNG');
+  const fields = [labelled('Tokens at each length', tokens)];
+  const trial = new Trial(app, { id: 'sweep', label: 'Measure', job: 'measuring lengths', work: sweep, fields, savers: [image] });
   const state = element('p', { id: 'sweep-state', 'aria-live': 'polite' });
   const heads = ['tokens in context', 'dense, ms', 'hsr, ms', 'speed-up', 'exact', 'KL'];
   const { table, fill } = numbersTable('Median ms per token', heads);
@@ -43,7 +37,7 @@ export function mountSweep(app) {
       textContent:
         'Dense attention takes longer the longer the text is. Here both decode the text’s own words after more and more of it. Below 2048 tokens hsr is dense unless the settings say otherwise, as that is faster there.',
     }),
-    form,
+    trial.form,
     state,
   );
   const chart = new Chart(section, {
@@ -57,8 +51,6 @@ export function mountSweep(app) {
   section.append(element('div', { className: 'numbers-scroll' }, table));
   /** The shortest context first. @type {Row[]} */
   let rows = [];
-  /** @type {object | undefined} of the last sweep */
-  let finished;
 
   function draw() {
     const cells = rows.map(({ context, msDense, ms, ratio, exactFraction, kl }) => [
@@ -74,17 +66,11 @@ export function mountSweep(app) {
     chart.set([column('context'), column('msDense'), column('ms')], `Time per token. ${summary || 'Nothing measured yet.'}`);
     fill(cells);
     table.hidden = chart.element.hidden = rows.length === 0;
-    enable();
-  }
-
-  function enable() {
-    start.disabled = !app.engine || !app.document || Boolean(app.job);
-    save.disabled = image.disabled = !finished;
   }
 
   function clear() {
     rows = [];
-    finished = undefined;
+    trial.finish(undefined);
     setText(state, app.document ? '' : 'Open a document, then measure.');
     draw();
   }
@@ -114,19 +100,12 @@ export function mountSweep(app) {
       beginnings.free();
       setText(state, rows.length < lengths.length ? 'Not measured to the end.' : '');
     }
-    finished = report(app, 'sweep', { attention, tokensEach: decoded, rows });
+    trial.finish(report(app, 'sweep', { attention, tokensEach: decoded, rows }));
     setText(state, stateOf(rows, racedName(app.settings)));
-    enable();
   }
 
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    void app.run('measuring lengths', sweep);
-  });
-  save.addEventListener('click', () => finished && downloadJson(finished, 'halfspace-sweep.json'));
   image.addEventListener('click', async () => download(await chart.png(), 'halfspace-sweep.png'));
   app.on('document', clear);
-  for (const event of /** @type {const} */ (['engine', 'job'])) app.on(event, enable);
   clear();
 }
 

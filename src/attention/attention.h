@@ -77,10 +77,20 @@ typedef struct {
 enum { HS_DENSE_BELOW = 2048,
        HS_ALPHA_MAX = 8 };
 
+/* The share of the mass that reported keys are to hold, by top_p or by eps; 0 where neither is given. */
+static inline float hs_share_asked(const hs_attention_params *p) {
+    return p->eps > 0 ? 1 - p->eps : p->top_p;
+}
+
+/* Whether a context that ends at position `end` is so short that hsr is dense. */
+static inline int hs_is_short(const hs_attention_params *p, int end) {
+    return end < (p->dense_below > 0 ? p->dense_below : HS_DENSE_BELOW);
+}
+
 /* HS_OK, or HS_ERR_ARGUMENT with the field, its value and its limit as error text. */
 int hs_attention_check(const hs_attention_params *p);
 
-/* HS_ERR_ARGUMENT when one of n coordinates of queries, or its product with the scale, is NaN or beyond HS_COORDINATE_LIMIT (kv/growing.h). */
+/* HS_ERR_ARGUMENT when one of n coordinates of queries, or its product with the scale, is NaN or beyond HS_COORDINATE_LIMIT (kv/coordinates.h). */
 int hs_attention_check_queries(const float *q, int n, float scale);
 
 /*

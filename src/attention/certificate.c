@@ -10,6 +10,8 @@
 #include "attention/certificate.h"
 
 #include "base/f16.h"
+#include "kernels/attention.h"
+#include "kernels/vector.h"
 
 #include <math.h>
 #include <string.h>
@@ -133,18 +135,12 @@ static double mean_distance(const hs_kv *kv, int leaf, const float *h) {
     return sqrt((double)square) * (1 + 1e-5);
 }
 
-double hs_length_of(const float *h, int d) {
-    double square = 0;
-    for (int i = 0; i < d; i++) square += (double)h[i] * (double)h[i];
-    return sqrt(square);
-}
-
 /* The numerator's part of the error bound of one span's keys that were not chosen. */
 static double span_error(const hs_intervals *t, const hs_span *span, const float *h, float peak, double farthest) {
     const hs_kv *kv = span->piece.kv;
     double error = 0;
     if (!span->piece.sealed) {
-        for (int i = span->first; i < span->first + span->piece.end - span->piece.first; i++) error += t->chosen[i] || t->logit[i] == -INFINITY ? 0 : weight(t->logit[i], peak) * farthest;
+        for (int i = span->first; i < hs_span_end(span); i++) error += t->chosen[i] || t->logit[i] == -INFINITY ? 0 : weight(t->logit[i], peak) * farthest;
         return error;
     }
     for (int j = 0; j < (span->piece.end - span->piece.first) / HS_LEAF; j++) {
@@ -189,16 +185,15 @@ static double logit_in_f64(const hs_intervals *t, const hs_kv *kv, int own, cons
     double product = 0;
     hs_kv_key(kv, own, key);
     for (int i = 0; i < kv->head_dim; i++) product += (double)q[i] * (double)key[i];
-    double logit = (double)t->p->scale * product, cap = (double)t->p->softcap;
-    return cap > 0 ? cap * tanh(logit / cap) : logit;
+    return hs_logit_of(product, t->p);
 }
 
 void hs_sharpen_chosen(hs_intervals *t, const float *q) {
     for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
-        for (int i = span.first; i < span.first + span.piece.end - span.piece.first; i++) {
+        for (int i = span.first; i < hs_span_end(&span); i++) {
             float rounding = fabsf(t->logit[i]) * 0x1p-22f;
             if (!t->chosen[i] || t->radius[i] <= rounding) continue;
-            t->logit[i] = (float)logit_in_f64(t, span.piece.kv, span.piece.first + i - span.first, q);
+            t->logit[i] = (float)logit_in_f64(t, span.piece.kv, hs_span_own(&span, i), q);
             t->radius[i] = fabsf(t->logit[i]) * 0x1p-22f;
         }
     }
@@ -210,8 +205,8 @@ double hs_evaluate_in_f64(hs_intervals *t, const float *q, hs_softmax *s, int g)
     double sum[HS_MAX_HEAD_DIM] = {0}, peak = -INFINITY, mass = 0;
     hs_refine_from(t, -INFINITY);
     for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
-        for (int i = span.first; i < span.first + span.piece.end - span.piece.first; i++) {
-            int own = span.piece.first + i - span.first;
+        for (int i = span.first; i < hs_span_end(&span); i++) {
+            int own = hs_span_own(&span, i);
             if (t->logit[i] == -INFINITY) continue;
             double logit = logit_in_f64(t, span.piece.kv, own, q), higher = fmax(peak, logit), factor = exp(peak - higher), w = exp(logit - higher);
             t->chosen[i] = 1;

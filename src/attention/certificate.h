@@ -3,6 +3,7 @@
 #define HS_ATTENTION_CERTIFICATE_H
 
 #include "attention/interval.h"
+#include "attention/softmax.h"
 
 /* Weights of a query relative to exp(peak), by what is known of them. */
 typedef struct {
@@ -12,6 +13,7 @@ typedef struct {
     double upper;   /* of upper ends of the others */
 } hs_known_mass;
 
+/* What is known once no more keys are refined. */
 hs_known_mass hs_mass_of(const hs_intervals *t);
 
 /*
@@ -31,8 +33,5 @@ void hs_sharpen_chosen(hs_intervals *t, const float *q);
 
 /* Dense attention of one query in f64, and its bound: what is left when rounding in f32 alone is too much. */
 double hs_evaluate_in_f64(hs_intervals *t, const float *q, hs_softmax *s, int g);
-
-/* |h|, h [d]. */
-double hs_length_of(const float *h, int d);
 
 #endif

@@ -3,17 +3,19 @@
  * while they may matter to the choice or to the bound (certificate.c).
  */
 #include "attention/certificate.h"
-#include "attention/select.h"
+#include "attention/decode.h"
+#include "attention/mass_threshold.h"
 #include "hsr/rank.h"
 
 #include <math.h>
 
-/* Shares of the allowed error that keys known to 4 bits, and refined keys without their own value, may make. */
+/* Share of the allowed error that keys known to 4 bits may make; the rest is for refined keys without their own value. */
 static const double SCREENED_PART = 0.65;
-/* Refined keys first met, as a part of all: enough to know the mass within a few percent. */
-enum { HEAD_PART = 64,
-       STEP_PART = 16,
-       HEAD_LEAST = 32 };
+enum {
+    HEAD_PART = 64,  /* one key in so many is refined at first: enough to know the mass within a few percent, */
+    HEAD_LEAST = 32, /* but no fewer keys than this */
+    STEP_PART = 16   /* one key in so many is refined in a later step at most */
+};
 
 static int is_unrefined(const hs_intervals *t, int slot) {
     return !t->refined[slot];
@@ -56,7 +58,7 @@ static hs_known_mass refine_to_share(hs_intervals *t, double share) {
 
 static float negative_position(const hs_intervals *t, const hs_span *span, int slot) {
     (void)t;
-    return -(float)hs_kv_position(span->piece.kv, span->piece.first + slot - span->first);
+    return -(float)hs_kv_position(span->piece.kv, hs_span_own(span, slot));
 }
 
 /* Chooses the r largest logits, ties by position: all that may be among them are refined first. */
@@ -66,7 +68,7 @@ static void choose_largest(hs_intervals *t, int r) {
     float least = nth(t, r, estimate, NULL);
     int above = 0, ties = 0;
     for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
-        for (int i = span.first; i < span.first + span.piece.end - span.piece.first; i++) {
+        for (int i = span.first; i < hs_span_end(&span); i++) {
             t->chosen[i] = t->refined[i] && t->logit[i] > least;
             above += t->chosen[i];
             if (t->refined[i] && t->logit[i] == least) t->copy[ties++] = negative_position(t, &span, i);
@@ -74,7 +76,7 @@ static void choose_largest(hs_intervals *t, int r) {
     }
     float last = hs_rth_largest(t->copy, ties, r - above);
     for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
-        for (int i = span.first; i < span.first + span.piece.end - span.piece.first; i++) t->chosen[i] |= t->refined[i] && t->logit[i] == least && negative_position(t, &span, i) >= last;
+        for (int i = span.first; i < hs_span_end(&span); i++) t->chosen[i] |= t->refined[i] && t->logit[i] == least && negative_position(t, &span, i) >= last;
     }
 }
 
@@ -89,7 +91,7 @@ static void choose_down_to(hs_intervals *t, const hs_known_mass *m, double rest)
 /* Keys outside of leaves have no mean value to act through. */
 static void choose_unsealed(hs_intervals *t) {
     for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
-        for (int i = span.first; !span.piece.sealed && i < span.first + span.piece.end - span.piece.first; i++) t->chosen[i] = t->logit[i] > -INFINITY;
+        for (int i = span.first; !span.piece.sealed && i < hs_span_end(&span); i++) t->chosen[i] = t->logit[i] > -INFINITY;
     }
 }
 
@@ -121,7 +123,7 @@ static double evaluate_to_eps(hs_intervals *t, const float *q, hs_softmax *s, in
 /* The keys of the r largest logits, or the fewest that hold the share top_p; the bound tells what leaving the others costs. */
 static double evaluate_set(hs_intervals *t, hs_softmax *s, int g) {
     const hs_attention_params *p = t->p;
-    float top_p = p->eps > 0 ? 1 - p->eps : p->top_p;
+    float top_p = hs_share_asked(p);
     hs_known_mass m;
     if (top_p > 0 && p->strength == HS_EXACT) { /* which keys are the fewest depends on every weight */
         hs_refine_from(t, -INFINITY);
@@ -142,9 +144,9 @@ static double evaluate_set(hs_intervals *t, hs_softmax *s, int g) {
 
 static void note_chosen(const hs_intervals *t, hs_softmax *s, int group, int g) {
     for (hs_span span = hs_first_span(t); s->reported && span.piece.kv; span = hs_next_span(&span, t)) {
-        for (int i = span.first; i < span.first + span.piece.end - span.piece.first; i++) {
+        for (int i = span.first; i < hs_span_end(&span); i++) {
             if (!t->chosen[i]) continue;
-            int own = span.piece.first + i - span.first;
+            int own = hs_span_own(&span, i);
             float logits[HS_MAX_GROUP];
             for (int other = 0; other < group; other++) logits[other] = other == g ? t->logit[i] : -INFINITY;
             hs_note_reported(s->reported, span.piece.kv, &own, 1, group, logits, 1);
@@ -164,9 +166,7 @@ static void count(const hs_intervals *t, const hs_known_mass *m, double bound, c
     stats->keys_refined += t->refined_keys;
     stats->keys_exact += chosen;
     stats->mass_exact += mass / (m->refined + 0.5 * (m->lower + m->upper));
-    stats->error += bound;
-    stats->error_max = fmax(stats->error_max, bound);
-    stats->error_relative += length > 0 ? bound * (double)s->mass[g] / length : 0;
+    hs_count_error(stats, bound, length > 0 ? bound * (double)s->mass[g] / length : 0);
 }
 
 void hs_attend_certified(const hs_kv *kv, const float *q, int group, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, void *scratch) {

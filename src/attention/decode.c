@@ -1,5 +1,5 @@
 /* One query per head against the cache, by the mode and strength asked for. */
-#include "attention/softmax.h"
+#include "attention/decode.h"
 #include "base/profile.h"
 
 typedef struct {
@@ -10,8 +10,7 @@ typedef struct {
 void hs_attend_decode(const hs_kv *kv, const float *q, int group, const hs_attention_params *p, float *out, hs_attention_stats *stats, hs_reported *reported, void *scratch) {
     decode_scratch *s = scratch;
     void *rest = (char *)scratch + hs_align_up(sizeof(decode_scratch));
-    stats->queries += group;
-    if ((double)kv->v_norm > stats->value_norm) stats->value_norm = (double)kv->v_norm;
+    hs_count_queries(stats, kv, group);
     if (p->mode == HS_ATTENTION_RELU) {
         hs_attend_relu(kv, q, group, p, out, stats, reported, scratch);
         HS_LAP(HS_PHASE_EXACT);
@@ -20,14 +19,8 @@ void hs_attend_decode(const hs_kv *kv, const float *q, int group, const hs_atten
     hs_queries_prepare(&s->queries, q, group, kv->head_dim, p->scale);
     hs_softmax_begin(&s->softmax, out, group, kv->head_dim, reported);
     hs_view view = hs_view_of(p, hs_kv_length(kv));
-    int few = view.end < (p->dense_below > 0 ? p->dense_below : HS_DENSE_BELOW);
-    if (p->mode == HS_ATTENTION_DENSE || (p->strength == HS_FAST && few)) {
-        int seen = hs_count_visible(kv, &view);
-        hs_attend_dense(kv, &s->queries, &view, p, &s->softmax);
-        stats->keys_visible += seen;
-        stats->keys_exact += seen;
-        stats->mass_exact += group;
-        hs_softmax_finish(&s->softmax, group, kv->head_dim);
+    if (p->mode == HS_ATTENTION_DENSE || (p->strength == HS_FAST && hs_is_short(p, view.end))) {
+        hs_attend_dense(kv, &s->queries, &view, p, &s->softmax, stats);
         HS_LAP(HS_PHASE_EXACT);
     } else if (p->strength == HS_FAST) {
         hs_attend_fast(kv, &s->queries, p, &s->softmax, stats, rest);
@@ -37,11 +30,9 @@ void hs_attend_decode(const hs_kv *kv, const float *q, int group, const hs_atten
     }
 }
 
-/* A block and a decode step never run at once on one scratch, but a block may decode its queries one by one. */
-size_t hs_attention_scratch_bytes(int head_dim, int group, int capacity, int max_block) {
+size_t hs_attend_decode_scratch_bytes(int group, int capacity) {
     const size_t modes[] = {hs_attend_fast_scratch_bytes(group, capacity), hs_attend_certified_scratch_bytes(capacity), hs_attend_relu_scratch_bytes(capacity)};
-    size_t most = 0, block = hs_attend_block_scratch_bytes(head_dim, group, capacity, max_block);
+    size_t most = 0;
     for (int i = 0; i < 3; i++) most = modes[i] > most ? modes[i] : most;
-    size_t decode = hs_align_up(sizeof(decode_scratch)) + most;
-    return decode > block ? decode : block;
+    return hs_align_up(sizeof(decode_scratch)) + most;
 }

@@ -1,31 +1,33 @@
 /* hsr of strength fast: half-space reporting by estimated shares, with a far field for what is not reported; attention.h has the plan. */
 #include "attention/fast.h"
 
-#include "attention/select.h"
+#include "attention/decode.h"
+#include "attention/mass_threshold.h"
+#include "base/memory.h"
 #include "base/profile.h"
 #include "hsr/rank.h"
+#include "kernels/vector.h"
 
 #include <math.h>
 #include <string.h>
 
-static size_t lay_out(hs_fast *t, char *scratch, int group, int leaves) {
-    size_t stride = ((size_t)leaves + 3) & ~(size_t)3, row = stride * sizeof(float), at = hs_align_up(sizeof(hs_fast));
-    float **const parts[] = {&t->mass, &t->deviation, &t->screened, &t->copy};
-    const size_t bytes[] = {(size_t)group * row, (size_t)group * row, (size_t)group * row * HS_LEAF, row * HS_LEAF};
-    for (int i = 0; i < 4; i++) {
-        *parts[i] = (float *)(void *)(scratch + at);
-        at += hs_align_up(bytes[i]);
-    }
-    t->slot = (int *)(void *)(scratch + at);
+/* The state itself is at the start of the scratch. */
+static size_t lay_out(hs_fast *t, void *scratch, int group, int leaves) {
+    size_t stride = ((size_t)leaves + 3) & ~(size_t)3, row = stride * sizeof(float), at = 0;
+    hs_carve(scratch, &at, sizeof *t);
+    t->mass = hs_carve(scratch, &at, (size_t)group * row);
+    t->deviation = hs_carve(scratch, &at, (size_t)group * row);
+    t->screened = hs_carve(scratch, &at, (size_t)group * row * HS_LEAF);
+    t->copy = hs_carve(scratch, &at, row * HS_LEAF);
+    t->slot = hs_carve(scratch, &at, stride * sizeof *t->slot);
     t->leaves = leaves;
     t->stride = (int)stride;
-    return at + hs_align_up(stride * sizeof(int));
+    return at;
 }
 
 size_t hs_attend_fast_scratch_bytes(int group, int capacity) {
-    static char origin[1]; /* only distances count */
     hs_fast t;
-    return lay_out(&t, origin, group, capacity / HS_LEAF);
+    return lay_out(&t, NULL, group, capacity / HS_LEAF);
 }
 
 static hs_fast *begin(const hs_queries *q, int leaves, void *scratch) {
@@ -60,7 +62,7 @@ static void weigh(const hs_queries *q, hs_softmax *s, hs_fast *t) {
 
 /* The weight from which a key of query g is reported; `exact` keys outside of leaves count among the r. */
 static float report_threshold(const hs_attention_params *p, const hs_softmax *s, int g, hs_fast *t) {
-    float top_p = p->eps > 0 ? 1 - p->eps : p->top_p;
+    float top_p = hs_share_asked(p);
     int n = t->opened * HS_LEAF, r = p->r - t->exact;
     if (p->r == 0 && !(top_p > 0)) return (p->theta > 0 ? p->theta : HS_THETA) * t->total[g];
     if ((p->r > 0 && r <= 0) || n == 0) return INFINITY;
@@ -78,12 +80,9 @@ static double dropped_error(const hs_kv *kv, int g, const hs_fast *t, const hs_s
 static void finish(const hs_kv *kv, const hs_attention_params *p, const hs_fast *t, int group, hs_softmax *s, hs_attention_stats *stats) {
     int d = kv->head_dim;
     for (int g = 0; g < group; g++) {
-        double square = 0, error = sqrt(t->error[g]) * (double)(expf(t->peak[g] - s->peak[g]) / s->mass[g]);
+        double length = hs_length_of(s->out + g * d, d), error = sqrt(t->error[g]) * (double)(expf(t->peak[g] - s->peak[g]) / s->mass[g]);
         if (p->far_field == HS_FAR_DROPPED) error = dropped_error(kv, g, t, s);
-        for (int i = 0; i < d; i++) square += (double)s->out[g * d + i] * (double)s->out[g * d + i];
-        stats->error += error;
-        stats->error_max = fmax(stats->error_max, error);
-        stats->error_relative += square > 0 ? error * (double)s->mass[g] / sqrt(square) : 0;
+        hs_count_error(stats, error, length > 0 ? error * (double)s->mass[g] / length : 0);
     }
     hs_softmax_finish(s, group, d);
 }
@@ -138,16 +137,11 @@ static int has_lost(const hs_softmax *s, int group) {
 
 /* Everything exactly, from the start: `before` and `noted` are what stats and reported keys were. */
 static void attend_anew(const hs_kv *kv, const hs_queries *q, const hs_view *view, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, const hs_attention_stats *before, int noted) {
-    int seen = hs_count_visible(kv, view);
     *stats = *before;
     if (s->reported) s->reported->n = noted;
     hs_softmax_begin(s, s->out, q->group, q->head_dim, s->reported);
-    hs_attend_dense(kv, q, view, p, s);
-    stats->keys_visible += seen;
-    stats->keys_exact += seen;
-    stats->mass_exact += q->group;
+    hs_attend_dense(kv, q, view, p, s, stats);
     stats->dense += q->group;
-    hs_softmax_finish(s, q->group, q->head_dim);
 }
 
 void hs_attend_fast(const hs_kv *kv, const hs_queries *q, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats, void *scratch) {

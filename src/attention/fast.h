@@ -33,8 +33,8 @@ typedef struct {
 #define HS_LN_LEAF 2.7725887f
 
 /*
- * What the spread of <q,k> inside a leaf adds to the log of its mass: half the variance, for normal logits. The largest of
- * 16 lies 1.77 deviations above their mean on average: an estimate from a wide leaf stops there. Nothing at first order.
+ * What the spread of <q,k> inside a leaf adds to the log of its mass: half the variance, the square of `deviation`, for normal logits. The largest of
+ * 16 lies 1.77 deviations above their mean on average: an estimate from a wide leaf stops there. Nothing at first order (far_field: hs_far_field).
  * (Comparisons instead of fminf(): those the compiler vectorises.)
  */
 static inline float hs_leaf_spread(float deviation, int far_field) {
@@ -46,6 +46,7 @@ static inline float hs_leaf_spread(float deviation, int far_field) {
 /*
  * The log of the mass that a leaf may hold: its estimate raised by 0.7 deviations, or what a lone key holds that makes all of
  * the spread; it then lies sqrt(15) deviations above the mean of the 16. A leaf stays closed if this is below the threshold.
+ * mass: the log of the estimate; deviation, far_field as above.
  */
 static inline float hs_leaf_reach(float mass, float deviation, int far_field) {
     float usual = mass + 0.7f * deviation, lone = mass - HS_LN_LEAF - hs_leaf_spread(deviation, far_field) + 3.873f * deviation;
@@ -58,13 +59,13 @@ static inline float hs_leaf_reach(float mass, float deviation, int far_field) {
  */
 void hs_estimate_leaves(float *mass, float *deviation, int n, const hs_attention_params *p);
 
-/* Leaves with a lone key (kv/kv.h) get a deviation at which they are always opened. */
+/* Of leaves first..first+n-1, those with a lone key (kv/kv.h) get a deviation at which they are always opened. */
 void hs_open_lone_leaves(const hs_kv *kv, int first, int n, float *deviation);
 
 /*
  * Estimated square of the error that n closed leaves make in the output's numerator: a leaf of 16 keys whose logits deviate
  * by sigma, weighed by its mean, is off by about mass * sigma / sqrt(16) times the deviation of its values, which is about
- * 0.7 of their radius.
+ * 0.7 of their radius. mass, deviation, value_radius [n].
  */
 static inline float hs_closed_error(const float *mass, const float *deviation, const float *value_radius, int n) {
     float error = 0;

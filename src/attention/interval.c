@@ -1,7 +1,10 @@
 #include "attention/interval.h"
 
+#include "attention/softmax.h"
 #include "base/f16.h"
+#include "base/memory.h"
 #include "hsr/bound.h"
+#include "kernels/attention.h"
 #include "kernels/vector.h"
 
 #include <math.h>
@@ -10,25 +13,26 @@
 /* Products of four keys at a time may run over the end of a span, into slots that are filled later or these. */
 enum { SLACK = 4 };
 
-static size_t lay_out(hs_intervals *t, char *scratch, int slots) {
-    size_t n = (size_t)slots + SLACK, at = hs_align_up(sizeof(hs_intervals));
-    float **const floats[] = {&t->logit, &t->radius, &t->copy};
-    for (int i = 0; i < 3; i++, at += hs_align_up(n * sizeof(float))) *floats[i] = (float *)(void *)(scratch + at);
-    t->leaf_weight = (float *)(void *)(scratch + at);
-    at += hs_align_up((n / HS_LEAF + 1) * sizeof(float));
-    t->refined = (uint8_t *)scratch + at;
-    t->chosen = t->refined + hs_align_up(n);
-    return at + 2 * hs_align_up(n);
+/* The intervals themselves are at the start of the scratch. */
+static size_t lay_out(hs_intervals *t, void *scratch, int slots) {
+    size_t n = (size_t)slots + SLACK, at = 0;
+    hs_carve(scratch, &at, sizeof *t);
+    t->logit = hs_carve(scratch, &at, n * sizeof *t->logit);
+    t->radius = hs_carve(scratch, &at, n * sizeof *t->radius);
+    t->copy = hs_carve(scratch, &at, n * sizeof *t->copy);
+    t->leaf_weight = hs_carve(scratch, &at, (n / HS_LEAF + 1) * sizeof *t->leaf_weight);
+    t->refined = hs_carve(scratch, &at, n);
+    t->chosen = hs_carve(scratch, &at, n);
+    return at;
+}
+
+size_t hs_intervals_scratch_bytes(int capacity) {
+    hs_intervals t;
+    return lay_out(&t, NULL, capacity);
 }
 
 static int keys_of(const hs_piece *piece) {
     return piece->end - piece->first;
-}
-
-size_t hs_intervals_scratch_bytes(int capacity) {
-    static char origin[1]; /* only distances count */
-    hs_intervals t;
-    return lay_out(&t, origin, capacity);
 }
 
 hs_span hs_first_span(const hs_intervals *t) {
@@ -36,7 +40,7 @@ hs_span hs_first_span(const hs_intervals *t) {
 }
 
 hs_span hs_next_span(const hs_span *span, const hs_intervals *t) {
-    return (hs_span){hs_next_piece(&span->piece, &t->view), span->first + keys_of(&span->piece)};
+    return (hs_span){hs_next_piece(&span->piece, &t->view), hs_span_end(span)};
 }
 
 /* A product is within its radius; so is the logit, as tanh never stretches. */
@@ -82,7 +86,7 @@ hs_intervals *hs_intervals_begin(const hs_kv *kv, const float *q, const hs_atten
     t->variance = t->query.screen_variance[0];
     t->query.screen_variance[0] = 0;
     for (hs_span span = hs_first_span(t); span.piece.kv; span = hs_next_span(&span, t)) {
-        t->slots = span.first + keys_of(&span.piece);
+        t->slots = hs_span_end(&span);
     }
     t->visible = hs_count_visible(kv, &view);
     lay_out(t, scratch, t->slots);

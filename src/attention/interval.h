@@ -7,7 +7,8 @@
 #ifndef HS_ATTENTION_INTERVAL_H
 #define HS_ATTENTION_INTERVAL_H
 
-#include "attention/softmax.h"
+#include "attention/visible.h"
+#include "kernels/queries.h"
 
 typedef struct {
     const hs_kv *kv;
@@ -21,7 +22,7 @@ typedef struct {
     float *copy;        /* [slots] for selection */
     uint8_t *refined;   /* [slots] 1: radius is rounding only */
     uint8_t *chosen;    /* [slots] 1: to be evaluated exactly (certified.c) */
-    float *leaf_weight; /* [slots / HS_LEAF] (certified.c) */
+    float *leaf_weight; /* [slots / HS_LEAF] of the far field (certificate.c) */
 } hs_intervals;
 
 /* Slots first.. hold the keys of a piece. */
@@ -30,9 +31,19 @@ typedef struct {
     int first;
 } hs_span;
 
+/* The first span of the keys that are seen, and the one after another. */
 hs_span hs_first_span(const hs_intervals *t);
 hs_span hs_next_span(const hs_span *span, const hs_intervals *t);
 
+/* One more than a span's last slot, and the own index of the key in a slot of it. */
+static inline int hs_span_end(const hs_span *span) {
+    return span->first + span->piece.end - span->piece.first;
+}
+static inline int hs_span_own(const hs_span *span, int slot) {
+    return span->piece.first + slot - span->first;
+}
+
+/* Scratch of hs_intervals_begin() for a cache, its parents included, of so many keys. */
 size_t hs_intervals_scratch_bytes(int capacity);
 
 /* Screens the keys in leaves and evaluates the others. q [head_dim]; scratch: hs_intervals_scratch_bytes(keys of kv). */
@@ -44,6 +55,7 @@ void hs_refine_from(hs_intervals *t, float least);
 /* Refines the keys whose screened logit is `least` or more. */
 void hs_refine_screened_from(hs_intervals *t, float least);
 
+/* The ends of the interval that the logit of the key in a slot lies in. */
 static inline float hs_upper(const hs_intervals *t, int slot) {
     return t->logit[slot] + t->radius[slot];
 }

@@ -1,7 +1,8 @@
 /* Which leaves a fast step opens: every leaf's mass is estimated from its centroid and its spread. */
 #include "attention/fast.h"
-#include "attention/select.h"
+#include "attention/mass_threshold.h"
 #include "hsr/rank.h"
+#include "kernels/attention.h"
 #include "kernels/vector.h"
 
 #include <float.h>
@@ -57,7 +58,7 @@ static int leaves_for(int r, int leaves) {
  */
 static float open_threshold(const hs_attention_params *p, const hs_softmax *s, int g, float peak, const float *weight, float closed, const float *reach, hs_fast *t) {
     float exact = s->mass[g] > 0 ? s->mass[g] * expf(s->peak[g] - peak) : 0, sum = exact + closed;
-    float least = peak + logf(sum * (p->leaf_theta > 0 ? p->leaf_theta : HS_LEAF_THETA)), top_p = p->eps > 0 ? 1 - p->eps : p->top_p;
+    float least = peak + logf(sum * (p->leaf_theta > 0 ? p->leaf_theta : HS_LEAF_THETA)), top_p = hs_share_asked(p);
     if (p->r > 0) return fminf(least, hs_rth_largest(reach, t->leaves, leaves_for(p->r, t->leaves)));
     if (!(top_p > 0)) return least;
     /* Leaves that together hold at most half of the rest stay closed. Nothing is screened yet: there is room for a copy. */

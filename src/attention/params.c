@@ -2,7 +2,7 @@
 #include "attention/attention.h"
 #include "base/error.h"
 #include "base/hs.h"
-#include "kv/growing.h"
+#include "kv/coordinates.h"
 
 #include <math.h>
 
@@ -49,11 +49,7 @@ int hs_attention_check(const hs_attention_params *p) {
 }
 
 int hs_attention_check_queries(const float *q, int n, float scale) {
-    float factor = fmaxf(1, fabsf(scale));
-    for (int i = 0; i < n; i++) {
-        if (!(fabsf(q[i]) * factor <= HS_COORDINATE_LIMIT)) return hs_error_set(HS_ERR_ARGUMENT, "coordinate of a query, and times the scale", (double)(q[i] * factor), (double)HS_COORDINATE_LIMIT);
-    }
-    return HS_OK;
+    return hs_check_rows("coordinate of a query, and times the scale", q, n, 1, n, fmaxf(1, fabsf(scale)));
 }
 
 int hs_paper_r(int n) {

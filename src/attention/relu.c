@@ -3,8 +3,10 @@
  * above b have one, and the index reports every one of them with its exact product: there is no error but the rounding of
  * the sum. Weights are taken relative to the largest so far, so that no power leaves the range of a float.
  */
-#include "attention/softmax.h"
+#include "attention/decode.h"
+#include "base/memory.h"
 #include "hsr/hits.h"
+#include "kernels/vector.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,27 +15,21 @@ typedef struct {
     int *own;       /* own indices of the reported keys of one cache */
     float *product; /* their exact products; later logit - b */
     float *weight;
-    char *rest;
+    hs_queries *prepared;
 } relu_scratch;
 
-static size_t lay_out(relu_scratch *s, char *base, int capacity) {
-    size_t each = hs_align_up((size_t)capacity * sizeof(float));
-    s->own = (int *)(void *)base;
-    s->product = (float *)(void *)(base + each);
-    s->weight = (float *)(void *)(base + 2 * each);
-    s->rest = base + 3 * each;
-    return 3 * each + sizeof(hs_queries);
+static size_t lay_out(relu_scratch *s, void *scratch, int capacity) {
+    size_t n = (size_t)capacity, at = 0;
+    s->own = hs_carve(scratch, &at, n * sizeof *s->own);
+    s->product = hs_carve(scratch, &at, n * sizeof *s->product);
+    s->weight = hs_carve(scratch, &at, n * sizeof *s->weight);
+    s->prepared = hs_carve(scratch, &at, sizeof *s->prepared);
+    return at;
 }
 
 size_t hs_attend_relu_scratch_bytes(int capacity) {
-    static char origin[1]; /* only distances count */
     relu_scratch s;
-    return lay_out(&s, origin, capacity);
-}
-
-static double logit_of(double product, const hs_attention_params *p) {
-    double logit = (double)p->scale * product;
-    return p->softcap > 0 ? (double)p->softcap * tanh(logit / (double)p->softcap) : logit;
+    return lay_out(&s, NULL, capacity);
 }
 
 /* No key has a weight whose product with the query, turned to the sign of the scale, is below this: b undone, a little lowered. */
@@ -55,7 +51,7 @@ static float power(float x, int alpha) {
 static int keep_weighted(const hs_kv *kv, const hs_view *view, const hs_attention_params *p, float sign, int found, relu_scratch *s) {
     int n = 0;
     for (int j = 0; j < found; j++) {
-        double excess = logit_of((double)(sign * s->product[j]), p) - (double)p->b;
+        double excess = hs_logit_of((double)(sign * s->product[j]), p) - (double)p->b;
         if (!(excess > 0) || !hs_is_visible(kv, view, s->own[j])) continue;
         s->own[n] = s->own[j];
         s->product[n++] = (float)excess;
@@ -106,7 +102,7 @@ static void attend_one(const hs_kv *kv, const float *q, int group, int g, const 
     memset(out, 0, (size_t)d * sizeof(float));
     for (int i = 0; i < d; i++) turned[i] = sign * q[i];
     for (const hs_kv *part = kv; part; part = part->parent) {
-        int found = hs_kv_hits(part, turned, least_product(p), HS_STRATEGY_AUTO, s->own, s->product, &work, s->rest);
+        int found = hs_kv_hits(part, turned, least_product(p), HS_STRATEGY_AUTO, s->own, s->product, &work, s->prepared);
         int n = keep_weighted(part, &view, p, sign, found, s);
         note(reported, part, s, n, group, g);
         add_keys(part, n, p->alpha, s, &sum);

@@ -1,6 +1,8 @@
 /* What a fast step does with the keys of opened leaves, and the far field of all leaves. */
 #include "attention/fast.h"
 #include "base/f16.h"
+#include "kernels/attention.h"
+#include "kernels/vector.h"
 
 #include <math.h>
 

@@ -1,5 +1,6 @@
 #include "attention/softmax.h"
 
+#include "kernels/attention.h"
 #include "kernels/vector.h"
 
 #include <math.h>
@@ -84,10 +85,6 @@ void hs_softmax_piece(hs_softmax *s, const hs_queries *q, const hs_piece *piece,
     }
 }
 
-void hs_attend_dense(const hs_kv *kv, const hs_queries *q, const hs_view *view, const hs_attention_params *p, hs_softmax *s) {
-    for (hs_piece piece = hs_first_piece(kv, view); piece.kv; piece = hs_next_piece(&piece, view)) hs_softmax_piece(s, q, &piece, view, p);
-}
-
 void hs_softmax_finish(hs_softmax *s, int group, int head_dim) {
     for (int g = 0; g < group; g++) {
         float inverse = s->mass[g] > 0 ? 1 / s->mass[g] : 0;
@@ -95,4 +92,19 @@ void hs_softmax_finish(hs_softmax *s, int group, int head_dim) {
         if (!s->reported || !s->reported->shares) continue;
         for (int j = 0; j < hs_min(s->reported->n, s->reported->room); j++) s->reported->shares[j * group + g] = expf(s->reported->shares[j * group + g] - s->peak[g]) * inverse;
     }
+}
+
+void hs_attend_dense(const hs_kv *kv, const hs_queries *q, const hs_view *view, const hs_attention_params *p, hs_softmax *s, hs_attention_stats *stats) {
+    int seen = hs_count_visible(kv, view);
+    for (hs_piece piece = hs_first_piece(kv, view); piece.kv; piece = hs_next_piece(&piece, view)) hs_softmax_piece(s, q, &piece, view, p);
+    stats->keys_visible += seen;
+    stats->keys_exact += seen;
+    stats->mass_exact += q->group;
+    hs_softmax_finish(s, q->group, q->head_dim);
+}
+
+double hs_length_of(const float *x, int d) {
+    double square = 0;
+    for (int i = 0; i < d; i++) square += (double)x[i] * (double)x[i];
+    return sqrt(square);
 }

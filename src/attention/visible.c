@@ -7,12 +7,8 @@ hs_view hs_view_of(const hs_attention_params *p, int length) {
     return (hs_view){end, p->window > 0 ? hs_max(0, end - p->window) : 0, p->sinks};
 }
 
-static int sees(const hs_view *view, int position) {
-    return position < view->end && (position >= view->from || position < view->sinks);
-}
-
 int hs_is_visible(const hs_kv *kv, const hs_view *view, int own_index) {
-    return hs_kv_is_live(kv, own_index) && sees(view, hs_kv_position(kv, own_index));
+    return hs_kv_is_live(kv, own_index) && hs_sees(view, hs_kv_position(kv, own_index));
 }
 
 /* Own keys first..end-1 hold the end - first positions from hs_kv_start() on in some order. */
@@ -26,12 +22,6 @@ static int sees_some(const hs_kv *kv, const hs_view *view, int first, int end) {
     return from < view->end && (to > view->from || from < view->sinks);
 }
 
-static int live_keys(const hs_kv *kv, int first, int end) {
-    int live = 0;
-    for (int i = first; i < end; i++) live += hs_kv_is_live(kv, i);
-    return live;
-}
-
 /* The end of the piece that starts at own index `first`. */
 static int piece_end(const hs_kv *kv, int first) {
     if (first < kv->sealed_from) return hs_min(kv->sealed_from, kv->count);
@@ -42,10 +32,10 @@ static hs_piece piece_from(const hs_kv *kv, const hs_view *view, int first) {
     for (; kv; kv = kv->parent, first = 0) {
         for (int end; first < kv->count; first = end) {
             end = piece_end(kv, first);
-            int live = kv->removed > 0 ? live_keys(kv, first, end) : end - first;
+            int live = kv->removed > 0 ? hs_kv_count_live(kv, first, end) : end - first;
             if (live == 0 || !sees_some(kv, view, first, end)) continue;
             int whole = live == end - first && sees_all(kv, view, first, end);
-            return (hs_piece){kv, first, end, whole && first >= kv->sealed_from && first < kv->sealed_to, !whole};
+            return (hs_piece){kv, first, end, whole && hs_kv_is_sealed(kv, first), !whole};
         }
     }
     return (hs_piece){0};

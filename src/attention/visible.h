@@ -12,6 +12,11 @@ typedef struct {
 /* p's view of a cache that holds `length` keys. */
 hs_view hs_view_of(const hs_attention_params *p, int length);
 
+/* Whether the view has a position. */
+static inline int hs_sees(const hs_view *view, int position) {
+    return position < view->end && (position >= view->from || position < view->sinks);
+}
+
 /* Own keys first..end-1 of `kv`. */
 typedef struct {
     const hs_kv *kv;
@@ -30,6 +35,7 @@ typedef struct {
     int first, n;
 } hs_leaf_run;
 
+/* The first run that the view has a part of, and the one after another. */
 hs_leaf_run hs_first_leaf_run(const hs_kv *kv, const hs_view *view);
 hs_leaf_run hs_next_leaf_run(const hs_leaf_run *run, const hs_view *view);
 

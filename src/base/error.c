@@ -1,7 +1,5 @@
 #include "base/error.h"
 
-#include "base/hs.h"
-
 #include <math.h>
 #include <stdint.h>
 

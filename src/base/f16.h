@@ -5,18 +5,21 @@
 #include <stdint.h>
 #include <string.h>
 
+/* The float of these bits. */
 static inline float hs_bits_to_f32(uint32_t bits) {
     float x;
     memcpy(&x, &bits, 4);
     return x;
 }
 
+/* The bits of x. */
 static inline uint32_t hs_f32_to_bits(float x) {
     uint32_t bits;
     memcpy(&bits, &x, 4);
     return bits;
 }
 
+/* The float of bf16 bits h; exact. */
 static inline float hs_bf16_to_f32(uint16_t h) {
     return hs_bits_to_f32((uint32_t)h << 16);
 }
@@ -26,14 +29,14 @@ static inline uint16_t hs_f32_to_bf16_up(float x) {
     return (uint16_t)((hs_f32_to_bits(x) + 0xffff) >> 16);
 }
 
-/* Exact. Moving exponent and mantissa into place leaves the value 2^112 too small, denormals included. */
+/* The float of f16 bits h; exact. Moving exponent and mantissa into place leaves the value 2^112 too small, denormals included. */
 static inline float hs_f16_to_f32(uint16_t h) {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, magnitude = (uint32_t)(h & 0x7fff) << 13;
     if (magnitude >= 0x7c00u << 13) return hs_bits_to_f32(sign | magnitude | 0x7f800000); /* infinity, NaN */
     return hs_bits_to_f32(sign | hs_f32_to_bits(hs_bits_to_f32(magnitude) * 0x1p112f));
 }
 
-/* Rounds to nearest even; beyond the range gives infinity. */
+/* The f16 bits of x. Rounds to nearest even; beyond the range gives infinity. */
 static inline uint16_t hs_f32_to_f16(float x) {
     uint32_t bits = hs_f32_to_bits(x);
     uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);

@@ -6,7 +6,7 @@
 #define HS_HSR_BOUND_H
 
 #include "base/f16.h"
-#include "kernels/attention.h"
+#include "kernels/queries.h"
 #include "kv/kv.h"
 
 /* Products of magnitude below the normal floats are rounded to a fixed grid instead of relatively. */

@@ -23,15 +23,16 @@ void hs_frame_fit(hs_frame *frame, const float *keys, int d, const int *order, i
 /* direction [d]: the outer normal at `point` of the ellipsoid around the frame's mean that its variances describe; 0 at the mean. */
 void hs_frame_outward(const hs_frame *frame, int d, const double *point, double *direction);
 
+/* Floats of a box in R^d. */
 int hs_box_floats(int d);
 
-/* Fits a box to the n keys in `order`, in their frame. */
+/* Fits a box to the n keys in `order`, of keys [n][d], in their frame. */
 void hs_box_fit(float *box, const hs_frame *frame, const float *keys, int d, const int *order, int n);
 
-/* low <= double sum of q[i] * x[i], in any order, <= high for every key x of the box. length: hs_box_length(q). */
+/* low <= double sum of q[i] * x[i], i < d, in any order, <= high for every key x of the box. length: hs_box_length(q). */
 void hs_box_range(const float *box, int d, const float *q, double length, double *low, double *high);
 
-/* The Euclidean length of q. */
+/* The Euclidean length of q [d]. */
 double hs_box_length(const float *q, int d);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/hs.h"
+#include "kv/kv.h"
 
 #include <math.h>
 

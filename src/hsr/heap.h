@@ -8,9 +8,10 @@ typedef struct {
     int held;
 } hs_heap;
 
+/* Adds a value with its number; the caller has checked the room. */
 void hs_heap_push(hs_heap *heap, float value, int number);
 
-/* Puts a value in the place of the root. */
+/* Puts a value and its number in the place of the root. */
 void hs_heap_replace(hs_heap *heap, float value, int number);
 
 /* Takes the root out. The heap must not be empty. */

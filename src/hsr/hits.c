@@ -4,8 +4,8 @@
 #include "base/f16.h"
 #include "base/hs.h"
 #include "hsr/bound.h"
-#include "hsr/cost.h"
 #include "hsr/rank.h"
+#include "kernels/attention.h"
 
 #include <math.h>
 #include <string.h>
@@ -28,12 +28,6 @@ typedef struct {
     hs_index_stats *stats;
 } search;
 
-/* Bits of the keys of a run that are there. */
-static unsigned live_keys(const hs_kv *kv, int run) {
-    int keys = kv->count - run * HS_LEAF;
-    return kv->live[run] & (keys < HS_LEAF ? (1u << keys) - 1 : 0xffffu);
-}
-
 /* Bits of the keys of a run whose product, within `radius` per unit of scale of the given one, may reach b. */
 static unsigned may_reach(const search *s, int run, const float *products, float radius) {
     const uint16_t *scale = s->kv->k_scale + run * HS_LEAF;
@@ -50,7 +44,7 @@ static void screen_runs(const search *s, int run, int n, float *out) {
 }
 
 static unsigned after_screen(const search *s, int run, const float *screen) {
-    return may_reach(s, run, screen, hs_screen_radius(s->q, 0, s->kv, run)) & live_keys(s->kv, run);
+    return may_reach(s, run, screen, hs_screen_radius(s->q, 0, s->kv, run)) & hs_kv_live_bits(s->kv, run);
 }
 
 /* Keys that come out of one refinement: int8 keys are stored by fours. */
@@ -128,7 +122,7 @@ static void search_runs(search *s, int first, int end, hs_strategy strategy) {
         if (strategy != HS_STRATEGY_BRUTE) {
             search_screened(s, first, n, open);
         } else {
-            for (int j = 0; j < n; j++) add_run(s, first + j, live_keys(s->kv, first + j));
+            for (int j = 0; j < n; j++) add_run(s, first + j, hs_kv_live_bits(s->kv, first + j));
         }
     }
 }
@@ -152,10 +146,6 @@ static void search_unsealed(search *s, int first, int end, hs_strategy strategy)
     search_runs(s, first, end, strategy == HS_STRATEGY_BRUTE ? HS_STRATEGY_BRUTE : HS_STRATEGY_SCREEN);
 }
 
-static int runs(int keys) {
-    return (keys + HS_LEAF - 1) / HS_LEAF;
-}
-
 void hs_hits_prepare(hs_queries *prepared, const float *q, int head_dim) {
     hs_queries_prepare(prepared, q, 1, head_dim, 1);
     prepared->screen_variance[0] = 0; /* the screen without its bias is what hs_screen_radius() bounds */
@@ -163,7 +153,7 @@ void hs_hits_prepare(hs_queries *prepared, const float *q, int head_dim) {
 
 int hs_kv_candidates(const hs_kv *kv, const hs_queries *prepared, float b, hs_strategy strategy, int *keys, float *refined, hs_index_stats *stats) {
     search s = {kv, prepared, b, keys, refined, 0, stats};
-    search_unsealed(&s, 0, runs(hs_min(kv->sealed_from, kv->count)), strategy);
+    search_unsealed(&s, 0, hs_kv_runs(hs_min(kv->sealed_from, kv->count)), strategy);
     for (int first = kv->sealed_from, n; first < kv->sealed_to; first += n) {
         n = hs_kv_chunk(kv, first);
         int leaf = first / HS_LEAF, end = leaf + n / HS_LEAF;
@@ -174,7 +164,7 @@ int hs_kv_candidates(const hs_kv *kv, const hs_queries *prepared, float b, hs_st
         }
         search_runs(&s, leaf, end, chosen);
     }
-    search_unsealed(&s, kv->sealed_to / HS_LEAF, runs(kv->count), strategy);
+    search_unsealed(&s, kv->sealed_to / HS_LEAF, hs_kv_runs(kv->count), strategy);
     return s.n;
 }
 
@@ -185,7 +175,7 @@ float hs_refined_radius(const hs_kv *kv, const hs_queries *prepared, int own_ind
 /* Adds the lower bounds of a run's products to `lower`, which holds n. */
 static int add_lower_bounds(const search *s, int run, float *lower, int n) {
     float refined[HS_LEAF];
-    unsigned mask = live_keys(s->kv, run);
+    unsigned mask = hs_kv_live_bits(s->kv, run);
     if (mask == 0) return n;
     refine(s, run, mask, refined);
     for (; mask != 0; mask &= mask - 1) {
@@ -195,18 +185,18 @@ static int add_lower_bounds(const search *s, int run, float *lower, int n) {
     return n;
 }
 
-float hs_kv_first_threshold(const hs_kv *kv, const hs_queries *prepared, int r, void *room, hs_index_stats *stats) {
+float hs_kv_first_threshold(const hs_kv *kv, const hs_queries *prepared, int r, float *room, hs_index_stats *stats) {
     search s = {.kv = kv, .q = prepared, .stats = stats};
     int first = kv->sealed_from / HS_LEAF, leaves = (kv->sealed_to - kv->sealed_from) / HS_LEAF, n = 0;
     if ((float)r > PAYS_BELOW * (float)(kv->count - kv->removed) || leaves == 0) return -INFINITY;
-    float *lower = room, *products = lower + kv->count;
+    float *lower = room, *products = room + kv->count;
     hs_logits_rows_i8(prepared, kv->leaf_k + (size_t)first * (size_t)kv->head_dim, kv->leaf_k_scale + first, leaves, products, leaves);
     stats->leaves_bounded += leaves;
     for (int j = 0; j < leaves; j++) {
         if (kv->live[first + j] == 0) products[j] = -INFINITY;
     }
-    float least = hs_rth_largest(products, leaves, hs_min(leaves, runs(2 * r)));
-    for (int run = 0; run < runs(kv->count); run++) {
+    float least = hs_rth_largest(products, leaves, hs_min(leaves, hs_kv_runs(2 * r)));
+    for (int run = 0; run < hs_kv_runs(kv->count); run++) {
         int leaf = run - first;
         if (leaf < 0 || leaf >= leaves || products[leaf] >= least) n = add_lower_bounds(&s, run, lower, n);
     }
@@ -254,7 +244,7 @@ int hs_kv_keep_exact(const hs_kv *kv, const float *q, float b, int *keys, float 
     return kept;
 }
 
-int hs_kv_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, int *hits, float *products, hs_index_stats *stats, void *scratch) {
+int hs_kv_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, int *hits, float *products, hs_index_stats *stats, hs_queries *scratch) {
     hs_hits_prepare(scratch, q, kv->head_dim);
     int n = hs_kv_candidates(kv, scratch, b, strategy, hits, products, stats);
     n = hs_kv_keep_exact(kv, q, b, hits, products, n, stats);
@@ -262,7 +252,7 @@ int hs_kv_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, i
     return n;
 }
 
-int hs_kv_count_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, int *keys, float *refined, hs_index_stats *stats, void *scratch) {
+int hs_kv_count_hits(const hs_kv *kv, const float *q, float b, hs_strategy strategy, int *keys, float *refined, hs_index_stats *stats, hs_queries *scratch) {
     hs_hits_prepare(scratch, q, kv->head_dim);
     int n = hs_kv_candidates(kv, scratch, b, strategy, keys, refined, stats), unsure = 0;
     for (int j = 0; j < n; j++) {

@@ -5,6 +5,7 @@
 #include "base/hs.h"
 #include "base/memory.h"
 #include "hsr/rank.h"
+#include "kv/coordinates.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,6 +31,11 @@ static work lay_out(const hs_index *index) {
     int *keys = index->room;
     size_t n = (size_t)index->room_keys;
     return (work){keys, (float *)(void *)(keys + n), (hs_ranked *)(void *)(keys + 2 * n), index->room};
+}
+
+/* The pairs' memory as two floats per key, until there are pairs. */
+static float *floats_of(const work *w) {
+    return (float *)(void *)w->pairs;
 }
 
 hs_index *hs_index_new(int head_dim, int type, int max_chunk) {
@@ -103,7 +109,7 @@ int hs_index_truncate(hs_index *index, int length) {
 
 /* Own indices of the n keys from own index `first` on, which are a chunk or unsealed, in order of arrival. */
 static void arrivals(const hs_kv *kv, int first, int n, int *own) {
-    int sealed = first >= kv->sealed_from && first < kv->sealed_to;
+    int sealed = hs_kv_is_sealed(kv, first);
     for (int i = first; i < first + n; i++) own[sealed ? kv->place[i] : i - first] = i;
 }
 
@@ -114,7 +120,7 @@ int hs_index_positions(hs_index *index, int from, int *positions, int room) {
     from = hs_max(from, 0);
     for (int first = 0, n; first < kv->count; first += n) {
         int start = hs_kv_start(kv, first);
-        n = first < kv->sealed_from || first >= kv->sealed_to ? hs_min(HS_LEAF, kv->count - first) : hs_kv_chunk(kv, first);
+        n = hs_kv_is_sealed(kv, first) ? hs_kv_chunk(kv, first) : hs_min(HS_LEAF, kv->count - first);
         if (start + n <= from) continue;
         arrivals(kv, first, n, own);
         for (int t = hs_max(0, from - start); t < n; t++) {
@@ -150,7 +156,7 @@ float hs_index_key_distance(const hs_index *index, int position) {
 static int check_query(const hs_index *index, const float *q, float b, hs_strategy strategy) {
     if ((int)strategy < HS_STRATEGY_AUTO || strategy > HS_STRATEGY_TREE) return hs_error_set(HS_ERR_ARGUMENT, "strategy", strategy, HS_STRATEGY_TREE);
     if (isnan(b)) return hs_error_text(HS_ERR_ARGUMENT, "threshold: it is not a number");
-    return hs_check_rows("coordinate of a query", q, 0, 1, index->cache.kv.head_dim);
+    return hs_check_rows("coordinate of a query", q, 0, 1, index->cache.kv.head_dim, 1);
 }
 
 int hs_index_report(hs_index *index, const float *q, float b, hs_strategy strategy, int *positions, float *products, int room, hs_index_stats *stats) {
@@ -176,7 +182,7 @@ int hs_index_report(hs_index *index, const float *q, float b, hs_strategy strate
 /* Finds every key with product >= some threshold, b or a higher one that r keys reach; of fewer keys than r there is no such. */
 static int find_best(const hs_index *index, const float *q, int r, float b, hs_strategy strategy, const work *w, hs_index_stats *stats) {
     const hs_kv *kv = &index->cache.kv;
-    float *lower = (float *)(void *)w->pairs;
+    float *lower = floats_of(w);
     int n = hs_kv_candidates(kv, &index->prepared, b, strategy, w->keys, w->products, stats), kept = 0;
     if (n < r) return n;
     for (int j = 0; j < n; j++) lower[j] = w->products[j] - hs_refined_radius(kv, &index->prepared, w->keys[j]);
@@ -198,7 +204,7 @@ int hs_index_top(hs_index *index, const float *q, int r, float guess, hs_strateg
     hs_hits_prepare(&index->prepared, q, kv->head_dim);
     if (guess > -INFINITY) found = find_best(index, q, r, guess, strategy, &w, did);
     if (found < r) {
-        float b = strategy == HS_STRATEGY_BRUTE ? -INFINITY : hs_kv_first_threshold(kv, &index->prepared, r, w.pairs, did);
+        float b = strategy == HS_STRATEGY_BRUTE ? -INFINITY : hs_kv_first_threshold(kv, &index->prepared, r, floats_of(&w), did);
         found = find_best(index, q, r, b, strategy, &w, did);
     }
     for (int j = 0; j < found; j++) w.pairs[j] = hs_by_product(hs_kv_position(kv, w.keys[j]), w.products[j]);

@@ -29,7 +29,7 @@
 
 typedef struct hs_index hs_index; /* owns an hs_growing of keys only, and its scratch */
 
-/* Creates an empty index. NULL with hs_error_set() when the shape is out of range or memory is exhausted. */
+/* Creates an empty index for keys of a head_dim, stored as a type, sorted by max_chunk (kv/kv.h). NULL with hs_error_set() when the shape is out of range or memory is exhausted. */
 hs_index *hs_index_new(int head_dim, int type, int max_chunk);
 void hs_index_free(hs_index *index);
 
@@ -39,7 +39,7 @@ int hs_index_count_live(const hs_index *index);
 
 /*
  * For snapshots (kv/record.h): the cache itself, whose keys are for hs_record_read() and hs_record_write(); room for n more
- * keys, HS_ERR_FULL, HS_ERR_MEMORY; and what it holds once they were read, as hs_growing_lay_out().
+ * keys, HS_ERR_FULL, HS_ERR_MEMORY; and what it holds once they were read: base, sealed and count as hs_growing_lay_out() has them.
  */
 hs_kv *hs_index_kv(hs_index *index);
 int hs_index_reserve(hs_index *index, int n);
@@ -57,13 +57,13 @@ int hs_index_remove(hs_index *index, int from, int to);
 /* Keeps positions below `length`, 0..hs_index_end(); the next key gets position `length`. */
 int hs_index_truncate(hs_index *index, int length);
 
-/* Positions of held keys from `from` on, ascending, up to `room` of them; their number is the result, below `room` at the end. */
+/* Of held keys from position `from` on up to `room` positions, ascending, to positions[room]; their number is the result, below `room` at the end. */
 int hs_index_positions(hs_index *index, int from, int *positions, int room);
 
 /* The stored key at a position, f32[head_dim]; HS_ERR_ARGUMENT when it is not held. */
 int hs_index_key(const hs_index *index, int position, float *out);
 
-/* Upper bound of the distance of the key the caller gave to the one stored; 0 with f32 keys. HS_ERR_ARGUMENT when it is not held. */
+/* Upper bound of the distance of the key the caller gave to the one stored; 0 with f32 keys. HS_ERR_ARGUMENT when its position is not held. */
 float hs_index_key_distance(const hs_index *index, int position);
 
 /*
@@ -73,7 +73,8 @@ float hs_index_key_distance(const hs_index *index, int position);
 int hs_index_report(hs_index *index, const float *q, float b, hs_strategy strategy, int *positions, float *products, int room, hs_index_stats *stats);
 
 /*
- * The r keys of the largest products, largest first, equal ones by position. r in 1..keys held, and the result.
+ * The r keys of the largest products, largest first, equal ones by position, to positions [r] and products [r]. r in 1..keys
+ * held, and the result.
  * guess: a first threshold, such as the last query's r-th product, or -INFINITY; a wrong guess costs time only.
  */
 int hs_index_top(hs_index *index, const float *q, int r, float guess, hs_strategy strategy, int *positions, float *products, hs_index_stats *stats);

@@ -6,13 +6,12 @@
 #include "hsr/box.h"
 #include "hsr/partition_tree.h"
 #include "hsr/select.h"
+#include "kv/coordinates.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { LEAF = HS_PARTITION_LEAF };
-
-static const float largest_coordinate = 1e15f;
 
 typedef struct {
     hs_partition *tree;
@@ -82,23 +81,16 @@ static void build(builder *b, int begin, int n) {
     t->nodes[node].next = t->n_nodes;
 }
 
-/* Takes an array from the block at *at; with a NULL block only its bytes are counted. */
-static void *carve(char *block, size_t *at, size_t bytes) {
-    void *start = block ? block + *at : NULL;
-    *at += hs_align_up(bytes);
-    return start;
-}
-
 /* Lays the tree and its arrays out in one block; the result is its size. */
 static size_t lay_out(hs_partition *t, char *block) {
     size_t nodes = (size_t)count_nodes(t->n), keys = (size_t)t->n, at = 0;
-    carve(block, &at, sizeof *t);
-    t->nodes = carve(block, &at, (nodes + 1) * sizeof *t->nodes);
-    t->boxes = carve(block, &at, nodes * (size_t)hs_box_floats(t->d) * sizeof *t->boxes);
-    t->keys = carve(block, &at, keys * (size_t)t->d * sizeof *t->keys);
-    t->positions = carve(block, &at, keys * sizeof *t->positions);
-    t->queue_bounds = carve(block, &at, nodes * sizeof *t->queue_bounds);
-    t->queue_nodes = carve(block, &at, nodes * sizeof *t->queue_nodes);
+    hs_carve(block, &at, sizeof *t);
+    t->nodes = hs_carve(block, &at, (nodes + 1) * sizeof *t->nodes);
+    t->boxes = hs_carve(block, &at, nodes * (size_t)hs_box_floats(t->d) * sizeof *t->boxes);
+    t->keys = hs_carve(block, &at, keys * (size_t)t->d * sizeof *t->keys);
+    t->positions = hs_carve(block, &at, keys * sizeof *t->positions);
+    t->queue_bounds = hs_carve(block, &at, nodes * sizeof *t->queue_bounds);
+    t->queue_nodes = hs_carve(block, &at, nodes * sizeof *t->queue_nodes);
     return at;
 }
 
@@ -114,10 +106,7 @@ static hs_partition *allocate(int n, int d) {
 static int check(const float *keys, int n, int d) {
     if (d < 1 || d > HS_BOX_MAX_DIM) return hs_error_set(HS_ERR_ARGUMENT, "dimension of a partition tree", d, HS_BOX_MAX_DIM);
     if (n < 1 || n > HS_PARTITION_LIMIT) return hs_error_set(HS_ERR_ARGUMENT, "keys of a partition tree", n, HS_PARTITION_LIMIT);
-    for (size_t i = 0; i < (size_t)n * (size_t)d; i++) {
-        if (!(fabsf(keys[i]) <= largest_coordinate)) return hs_error_set(HS_ERR_ARGUMENT, "coordinate of a key", (double)keys[i], (double)largest_coordinate);
-    }
-    return HS_OK;
+    return hs_check_rows("coordinate of a key", keys, d, n, d, 1);
 }
 
 hs_partition *hs_partition_new(const float *keys, int n, int d) {

@@ -47,7 +47,7 @@ typedef struct {
 
 /*
  * Copies n keys, rows of d floats, into a tree, in O(n d^2 log n). NULL with hs_error_set(): d not in 1..4, n not in
- * 1..HS_PARTITION_LIMIT, a coordinate that is NaN, infinite or beyond 1e15 in magnitude, or no memory.
+ * 1..HS_PARTITION_LIMIT, a coordinate that is NaN or beyond HS_COORDINATE_LIMIT, or no memory.
  */
 hs_partition *hs_partition_new(const float *keys, int n, int d);
 void hs_partition_free(hs_partition *partition);

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/hs.h"
+#include "hsr/box.h"
 #include "hsr/heap.h"
 #include "hsr/partition_tree.h"
 

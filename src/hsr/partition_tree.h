@@ -2,7 +2,6 @@
 #ifndef HS_HSR_PARTITION_TREE_H
 #define HS_HSR_PARTITION_TREE_H
 
-#include "hsr/box.h"
 #include "hsr/partition.h"
 
 /* Nodes in preorder: the children of node i are i + 1, its `next`, and so on up to next of i. A leaf's next is i + 1. */

@@ -14,6 +14,7 @@ static inline uint32_t hs_rising_bits(float x) {
     return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
 
+/* The float whose rising bits these are. */
 static inline float hs_from_rising_bits(uint32_t bits) {
     return hs_bits_to_f32(bits >> 31 ? bits & 0x7fffffffu : ~bits);
 }
@@ -26,6 +27,7 @@ static inline hs_ranked hs_by_product(int position, float product) {
     return (hs_ranked)~hs_rising_bits(product) << 32 | (uint32_t)position;
 }
 
+/* What such a pair holds: of one by_position, and of one by_product. */
 static inline int hs_position_of(hs_ranked by_position) {
     return (int)(by_position >> 32);
 }
@@ -42,7 +44,7 @@ static inline float hs_top_product(hs_ranked by_product) {
 /* Sorts n pairs, ascending, in linear time; spare [n]. */
 void hs_rank_sort(hs_ranked *pairs, hs_ranked *spare, int n);
 
-/* The r-th largest of n floats, none of them NaN, 1 <= r <= n; in linear time. */
+/* The r-th largest of x [n], none of them NaN, 1 <= r <= n; in linear time. */
 float hs_rth_largest(const float *x, int n, int r);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "base/hs.h"
 #include "hsr/select.h"
-#include "kernels/attention.h"
+#include "kernels/vector.h"
 #include "kv/kv.h"
 
 #include <math.h>
@@ -16,8 +16,7 @@ typedef struct {
     float *projection; /* [n] of the keys in `order` */
 } tree;
 
-size_t hs_tree_scratch_bytes(int head_dim, int n) {
-    (void)head_dim;
+size_t hs_tree_scratch_bytes(int n) {
     return hs_align_up((size_t)n * sizeof(float));
 }
 

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 /* Bytes of scratch for n keys. */
-size_t hs_tree_scratch_bytes(int head_dim, int n);
+size_t hs_tree_scratch_bytes(int n);
 
 /*
  * order [n]: the permutation that lists keys [n][head_dim] leaf by leaf. n is HS_LEAF times a power of two.

@@ -1,39 +1,13 @@
-/* Scalar references of the matrix products, and the activation layout shared with the SIMD forms. */
-#include "base/hs.h"
+/* Scalar references of the matrix products, and of quantising what they take. */
 #include "kernels/even_odd.h"
 #include "kernels/matmul.h"
 
 #include <math.h>
 
-static int lanes_of(int n_tokens) {
-    return n_tokens == 1 ? 1 : 4;
-}
-
-static int groups_of(int n_tokens) {
-    return (n_tokens + lanes_of(n_tokens) - 1) / lanes_of(n_tokens);
-}
-
-size_t hs_act_bytes(int cols, int n_tokens) {
-    size_t filled_up = (size_t)groups_of(n_tokens) * (size_t)lanes_of(n_tokens);
-    return (size_t)(cols / HS_BLOCK) * (filled_up * (HS_ACT_NUMBERS * sizeof(float) + 2 * HS_BLOCK) + (size_t)n_tokens * HS_BLOCK * sizeof(int16_t));
-}
-
-void hs_act_bind(hs_act *a, void *buffer, int cols, int n_tokens) {
-    *a = (hs_act){.n_blocks = cols / HS_BLOCK, .n_tokens = n_tokens, .lanes = lanes_of(n_tokens), .groups = groups_of(n_tokens)};
-    size_t blocks = (size_t)a->n_blocks * (size_t)a->groups * (size_t)a->lanes;
-    a->numbers = buffer;
-    a->split = (int8_t *)(a->numbers + blocks * HS_ACT_NUMBERS);
-    a->q = (int16_t *)(void *)(a->split + blocks * 2 * HS_BLOCK);
-}
-
-int hs_act_value(const hs_act *a, int block, int token, int k) {
-    return a->q[((size_t)block * (size_t)a->n_tokens + (size_t)token) * HS_BLOCK + (size_t)hs_even_odd_place(k)];
-}
-
-void hs_act_quantize_scalar(const float *x, int x_stride, int first, int n, const hs_act *a) {
+void hs_act_quantize_scalar(const float *x, int first, int n, const hs_act *a) {
     for (int b = 0; b < a->n_blocks; b++) {
         for (int t = first; t < first + n; t++) {
-            const float *block = x + (size_t)t * (size_t)x_stride + (size_t)b * HS_BLOCK;
+            const float *block = x + ((size_t)t * (size_t)a->n_blocks + (size_t)b) * HS_BLOCK;
             int16_t *out = a->q + ((size_t)b * (size_t)a->n_tokens + (size_t)t) * HS_BLOCK;
             int8_t *split = hs_act_split(a, b, t);
             float largest = 0;
@@ -77,7 +51,7 @@ void hs_matmul_tile_scalar(const hs_tensor *w, int group, const hs_act *x, float
     }
 }
 
-void hs_matmul_float_row_scalar(const hs_tensor *w, int row, const float *x, int x_stride, int n_tokens, float *y, int y_stride) {
+void hs_matmul_float_row_scalar(const hs_tensor *w, int row, const float *x, int n_tokens, float *y, int y_stride) {
     for (int t = 0; t < n_tokens; t++) {
         double total = 0;
         for (int k0 = 0; k0 < w->cols; k0++) {
@@ -85,7 +59,7 @@ void hs_matmul_float_row_scalar(const hs_tensor *w, int row, const float *x, int
             one.cols = 1;
             float weight;
             hs_tensor_row(&one, row * w->cols + k0, &weight);
-            total += (double)weight * (double)x[(size_t)t * (size_t)x_stride + (size_t)k0];
+            total += (double)weight * (double)x[(size_t)t * (size_t)w->cols + (size_t)k0];
         }
         y[(size_t)t * (size_t)y_stride] = (float)total;
     }

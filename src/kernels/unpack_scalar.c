@@ -1,5 +1,6 @@
 /* Scalar references of unpacking. */
 #include "base/f16.h"
+#include "kernels/planes.h"
 #include "kernels/unpack.h"
 
 void hs_unpack_rows_scalar(const int8_t *rows, const uint16_t *scale, int n, int head_dim, float *out) {
@@ -17,8 +18,7 @@ void hs_transpose_rows_scalar(const int8_t *rows, const uint16_t *scale, int n, 
 void hs_transpose_keys_scalar(const uint8_t *high, const uint8_t *low, const uint16_t *scale, int n_groups, int head_dim, float *out, int stride) {
     for (int j = 0; j < 4 * n_groups; j++) {
         for (int i = 0; i < head_dim; i++) {
-            int at = j / 4 * 2 * head_dim + i / 8 * 16 + j % 4 * 4 + i % 4, shift = i % 8 < 4 ? 0 : 4;
-            int u = (high[at] >> shift & 15) << 4 | (low[at] >> shift & 15);
+            int u = hs_plane_nibble(high, head_dim, j, i) << 4 | hs_plane_nibble(low, head_dim, j, i);
             out[i * stride + j] = hs_bf16_to_f32(scale[j]) * (float)(u - 128);
         }
     }

@@ -1,4 +1,4 @@
-/* Element-wise steps of the forward pass on f32 rows. Lengths are multiples of 4 unless said. */
+/* f32 rows of n numbers: element-wise steps of the forward pass, sums and products. n is a multiple of 4 unless said. */
 #ifndef HS_KERNELS_VECTOR_H
 #define HS_KERNELS_VECTOR_H
 
@@ -31,5 +31,22 @@ void hs_rope_halves_scalar(float *head, const float *cs, int n_pairs);
 /* x = cap * tanh(x / cap) */
 void hs_softcap(float *x, int n, float cap);
 void hs_softcap_scalar(float *x, int n, float cap);
+
+/* Largest of x [n]; n is any number from 1 on. */
+float hs_max_f32(const float *x, int n);
+float hs_max_f32_scalar(const float *x, int n);
+
+/* Sum of x [n]; n is any number. */
+float hs_sum_f32(const float *x, int n);
+float hs_sum_f32_scalar(const float *x, int n);
+
+/* x [n] = exp(x - shift) in place, 2 ULP; returns the sum. n is any number. */
+float hs_exp_sum(float *x, int n, float shift);
+float hs_exp_sum_scalar(float *x, int n, float shift);
+
+/* Inner product of a and b, and y += a * x; d floats, a multiple of 4. */
+float hs_dot_f32(const float *a, const float *b, int d);
+float hs_dot_f32_scalar(const float *a, const float *b, int d);
+void hs_axpy_f32(float *y, float a, const float *x, int d);
 
 #endif

@@ -1,4 +1,4 @@
-/* Scalar references of the element-wise steps. */
+/* Scalar references of the kernels on f32 rows. */
 #include "kernels/vector.h"
 
 #include <math.h>
@@ -41,4 +41,31 @@ void hs_rope_halves_scalar(float *head, const float *cs, int n_pairs) {
 
 void hs_softcap_scalar(float *x, int n, float cap) {
     for (int i = 0; i < n; i++) x[i] = (float)((double)cap * tanh((double)x[i] / (double)cap));
+}
+
+float hs_max_f32_scalar(const float *x, int n) {
+    float largest = x[0];
+    for (int i = 1; i < n; i++) largest = fmaxf(largest, x[i]);
+    return largest;
+}
+
+float hs_sum_f32_scalar(const float *x, int n) {
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += (double)x[i];
+    return (float)sum;
+}
+
+float hs_exp_sum_scalar(float *x, int n, float shift) {
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        x[i] = (float)exp((double)x[i] - (double)shift);
+        sum += (double)x[i];
+    }
+    return (float)sum;
+}
+
+float hs_dot_f32_scalar(const float *a, const float *b, int d) {
+    double sum = 0;
+    for (int i = 0; i < d; i++) sum += (double)a[i] * (double)b[i];
+    return (float)sum;
 }

@@ -33,12 +33,13 @@ typedef struct {
 
 extern const hs_field_of hs_fields[HS_FIELDS];
 
+/* Whether a cache has array f, 0..HS_FIELDS-1. */
 int hs_has_field(const hs_kv *kv, int f);
 
-/* Bytes per run. */
+/* Bytes per run of array f. */
 size_t hs_field_run(const hs_kv *kv, int f);
 
-/* The array itself; NULL where the cache has none. */
+/* Array f itself; NULL where the cache has none. */
 uint8_t *hs_field(const hs_kv *kv, int f);
 
 #endif

@@ -3,29 +3,11 @@
 #include "base/error.h"
 #include "base/hs.h"
 #include "base/memory.h"
+#include "kv/coordinates.h"
 #include "kv/record.h"
 #include "kv/store.h"
 
 #include <limits.h>
-#include <math.h>
-
-static hs_kv_shape shape_of(const hs_growing *c) {
-    return (hs_kv_shape){c->kv.head_dim, c->kv.type, c->kv.keys_only, c->kv.max_chunk};
-}
-
-static int is_chunk_size(int max_chunk) {
-    int size = HS_CHUNK;
-    while (size < HS_CHUNK_MAX && size < max_chunk) size *= HS_CHUNK_GROWTH;
-    return size == max_chunk;
-}
-
-int hs_kv_shape_check(const hs_kv_shape *shape) {
-    int d = shape->head_dim;
-    if (d < HS_MIN_HEAD_DIM || d > HS_MAX_HEAD_DIM || d % 8 != 0) return hs_error_set(HS_ERR_ARGUMENT, "head_dim, a multiple of 8 from 16 on", d, HS_MAX_HEAD_DIM);
-    if (shape->type != HS_KV_Q8 && shape->type != HS_KV_F32) return hs_error_set(HS_ERR_ARGUMENT, "type of keys", shape->type, HS_KV_F32);
-    if (!is_chunk_size(shape->max_chunk)) return hs_error_set(HS_ERR_ARGUMENT, "max_chunk, 128 times a power of 8", shape->max_chunk, HS_CHUNK_MAX);
-    return HS_OK;
-}
 
 int hs_growing_init(hs_growing *c, const hs_kv_shape *shape) {
     int status = hs_kv_shape_check(shape);
@@ -47,7 +29,7 @@ int hs_growing_reserve(hs_growing *c, int n) {
     if (n > INT_MAX - hs_kv_length(&c->kv)) return hs_error_set(HS_ERR_FULL, "position", (double)hs_kv_length(&c->kv) + n, INT_MAX);
     int need = c->kv.count + n, capacity = hs_min(HS_GROWING_LIMIT, hs_max(need, c->kv.capacity + c->kv.capacity / 2));
     if (need <= c->kv.capacity) return HS_OK;
-    hs_kv_shape shape = shape_of(c);
+    hs_kv_shape shape = hs_kv_shape_of(&c->kv);
     double bytes = (double)hs_kv_bytes(&shape, 1024, 0) / 1024 * capacity; /* in double: size_t has 32 bits in WebAssembly */
     void *slab = bytes < (double)(SIZE_MAX / 2) ? hs_mem_alloc(hs_kv_bytes(&shape, capacity, 0)) : NULL;
     if (!slab) return hs_error_set(HS_ERR_MEMORY, "memory for keys, bytes", bytes, (double)(SIZE_MAX / 2));
@@ -59,7 +41,7 @@ int hs_growing_reserve(hs_growing *c, int n) {
 
 /* Scratch to seal the chunks that `count` keys fill. */
 static int reserve_sealing(hs_growing *c, int count) {
-    hs_kv_shape shape = shape_of(c);
+    hs_kv_shape shape = hs_kv_shape_of(&c->kv);
     while (shape.max_chunk > HS_CHUNK && shape.max_chunk > count) shape.max_chunk /= HS_CHUNK_GROWTH;
     if (count < HS_KV_TAIL || shape.max_chunk <= c->seal_chunk) return HS_OK;
     size_t bytes = hs_kv_seal_scratch_bytes(&shape);
@@ -71,18 +53,9 @@ static int reserve_sealing(hs_growing *c, int count) {
     return HS_OK;
 }
 
-int hs_check_rows(const char *what, const float *rows, int stride, int n, int d) {
-    for (int j = 0; j < n; j++, rows += stride) {
-        for (int i = 0; i < d; i++) {
-            if (!(fabsf(rows[i]) <= HS_COORDINATE_LIMIT)) return hs_error_set(HS_ERR_ARGUMENT, what, (double)rows[i], (double)HS_COORDINATE_LIMIT);
-        }
-    }
-    return HS_OK;
-}
-
 int hs_growing_append(hs_growing *c, const float *keys, const float *values, int stride, int n) {
-    int status = hs_check_rows("coordinate of a key", keys, stride, n, c->kv.head_dim);
-    if (status == HS_OK && !c->kv.keys_only) status = hs_check_rows("coordinate of a value", values, stride, n, c->kv.head_dim);
+    int status = hs_check_rows("coordinate of a key", keys, stride, n, c->kv.head_dim, 1);
+    if (status == HS_OK && !c->kv.keys_only) status = hs_check_rows("coordinate of a value", values, stride, n, c->kv.head_dim, 1);
     if (status == HS_OK) status = hs_growing_reserve(c, n);
     if (status == HS_OK) status = reserve_sealing(c, c->kv.count + n);
     if (status != HS_OK) return status;
@@ -91,18 +64,12 @@ int hs_growing_append(hs_growing *c, const float *keys, const float *values, int
     return HS_OK;
 }
 
-static int is_removed(const hs_kv *kv, int first, int n) {
-    unsigned live = 0;
-    for (int run = first / HS_LEAF; run < (first + n) / HS_LEAF; run++) live |= kv->live[run];
-    return live == 0;
-}
-
 /* Keys in the removed chunks at the front. */
 static int removed_front(const hs_kv *kv) {
     int first = kv->sealed_from;
     for (int n; first < kv->sealed_to; first += n) {
         n = hs_kv_chunk(kv, first);
-        if (!is_removed(kv, first, n)) break;
+        if (hs_kv_count_live(kv, first, first + n) > 0) break;
     }
     return first - kv->sealed_from;
 }

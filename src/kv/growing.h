@@ -6,9 +6,6 @@
 
 enum { HS_GROWING_LIMIT = 1 << 24 }; /* keys in one cache, removed ones that are still stored included */
 
-/* Keys and values beyond this magnitude could overflow an inner product of head_dim 256. */
-#define HS_COORDINATE_LIMIT 1e15f
-
 typedef struct {
     hs_kv kv;           /* without parent; kv.capacity grows by half, at least to what is asked */
     void *slab;         /* its memory; NULL while it holds nothing */
@@ -16,10 +13,7 @@ typedef struct {
     int seal_chunk;
 } hs_growing;
 
-/* HS_ERR_ARGUMENT when the shape is out of range (kv/kv.h). */
-int hs_kv_shape_check(const hs_kv_shape *shape);
-
-/* Creates an empty cache. HS_ERR_ARGUMENT as above. */
+/* Creates an empty cache. HS_ERR_ARGUMENT when the shape is out of range. */
 int hs_growing_init(hs_growing *c, const hs_kv_shape *shape);
 void hs_growing_free(hs_growing *c);
 
@@ -32,7 +26,7 @@ int hs_growing_reserve(hs_growing *c, int n);
 /*
  * Appends n keys and values, rows `stride` floats apart, and seals what is due: each key of a batch is sorted once, into the
  * chunk where it ends. Values are not read where the shape is keys only. HS_ERR_ARGUMENT also when a coordinate is NaN or
- * beyond HS_COORDINATE_LIMIT; nothing is appended then.
+ * beyond HS_COORDINATE_LIMIT (kv/coordinates.h); nothing is appended then.
  */
 int hs_growing_append(hs_growing *c, const float *keys, const float *values, int stride, int n);
 
@@ -56,8 +50,5 @@ int hs_growing_lay_out(hs_growing *c, int base, int sealed, int count);
 static inline int hs_growing_live(const hs_growing *c) {
     return c->kv.count - c->kv.removed;
 }
-
-/* HS_ERR_ARGUMENT when one of n rows of d coordinates has one that is NaN or beyond HS_COORDINATE_LIMIT; `what` names it. */
-int hs_check_rows(const char *what, const float *rows, int stride, int n, int d);
 
 #endif

@@ -12,10 +12,8 @@
  * so a cache that was cut equals one that never was longer.
  *
  * Q8: a key is rotated (kernels/rotate.h), then int8 with one scale (its largest magnitude / 127, rounded up to bf16), stored
- * as u = value + 128 in two planes of nibbles, so that the high plane alone is a 4-bit screen. Planes are tiles of
- * 4 keys x 4 dims as in quant/tensor.h: group g of four keys has 2*head_dim bytes per plane; byte vector p (16 bytes) holds
- * dims 8p..8p+3 in its low and 8p+4..8p+7 in its high nibbles; byte 4i+c of it is key i, dim c. A value is an int8 row with
- * one scale. F32: keys and values are f32 rows; the high plane and its scale serve the screen only.
+ * as u = value + 128 in two planes of nibbles (kernels/planes.h), so that the high plane alone is a 4-bit screen. A value is
+ * an int8 row with one scale. F32: keys and values are f32 rows; the high plane and its scale serve the screen only.
  *
  * Bytes per key at head_dim 64, index included: Q8 147.75, F32 561.6; keys alone 77.1 and 301.
  */
@@ -78,6 +76,14 @@ typedef struct hs_kv {
     struct hs_kv *shared; /* where `parent` points: the parent as it was, without the keys that were copied */
 } hs_kv;
 
+/* HS_ERR_ARGUMENT when the shape is out of range. */
+int hs_kv_shape_check(const hs_kv_shape *shape);
+
+/* The shape that a cache was made for. */
+static inline hs_kv_shape hs_kv_shape_of(const hs_kv *kv) {
+    return (hs_kv_shape){kv->head_dim, kv->type, kv->keys_only, kv->max_chunk};
+}
+
 /* Bytes of the slab for `capacity` keys of its own, a multiple of HS_ALIGN; `continues` when it will have a parent. */
 size_t hs_kv_bytes(const hs_kv_shape *shape, int capacity, int continues);
 
@@ -88,7 +94,7 @@ size_t hs_kv_bytes(const hs_kv_shape *shape, int capacity, int continues);
  */
 void hs_kv_init(hs_kv *kv, void *slab, const hs_kv_shape *shape, int capacity, const hs_kv *parent);
 
-/* Moves a cache without parent to a larger slab. The old slab may be freed then. */
+/* Moves a cache without parent to a larger slab, of hs_kv_bytes() for `capacity`. The old slab may be freed then. */
 void hs_kv_move(hs_kv *kv, void *slab, int capacity);
 
 /* Keys held, the parents' included. */
@@ -96,7 +102,7 @@ static inline int hs_kv_length(const hs_kv *kv) {
     return kv->base + kv->count;
 }
 
-/* Appends n keys (after RoPE) and values, rows `stride` floats apart; v is not read from a cache of keys only. The caller has checked the capacity. */
+/* Appends n keys k (after RoPE) and values v, rows `stride` floats apart; v is not read from a cache of keys only. The caller has checked the capacity. */
 void hs_kv_append(hs_kv *kv, const float *k, const float *v, int stride, int n);
 
 /*
@@ -108,7 +114,7 @@ size_t hs_kv_seal_scratch_bytes(const hs_kv_shape *shape);
 
 /*
  * Keeps positions below `length`, kv->base to hs_kv_length(), or from 0 without a parent; the next key gets position `length`.
- * Sealed chunks that are cut return to the order of arrival.
+ * Sealed chunks that are cut return to the order of arrival. scratch: hs_kv_seal_scratch_bytes().
  */
 void hs_kv_truncate(hs_kv *kv, int length, void *scratch);
 
@@ -133,15 +139,36 @@ static inline int hs_kv_start(const hs_kv *kv, int first) {
 int hs_kv_position(const hs_kv *kv, int i);
 int hs_kv_find(const hs_kv *kv, int position);
 
+/* Whether the key at own index i lies in a leaf. */
+static inline int hs_kv_is_sealed(const hs_kv *kv, int i) {
+    return i >= kv->sealed_from && i < kv->sealed_to;
+}
+
+/* Whether the key at own index i was not removed. */
 static inline int hs_kv_is_live(const hs_kv *kv, int i) {
     return kv->live[i / HS_LEAF] >> i % HS_LEAF & 1;
 }
 
-/* The stored key or value of own index i, as f32[head_dim]. */
+/* Runs of HS_LEAF that n keys fill, the last one in part. */
+static inline int hs_kv_runs(int n) {
+    return (n + HS_LEAF - 1) / HS_LEAF;
+}
+
+/* Bit i: key i of a run is held and was not removed. */
+static inline unsigned hs_kv_live_bits(const hs_kv *kv, int run) {
+    int keys = kv->count - run * HS_LEAF;
+    if (keys >= HS_LEAF) return kv->live[run];
+    return keys > 0 ? kv->live[run] & ((1u << keys) - 1) : 0;
+}
+
+/* How many of the own keys first..end-1 were not removed: whole runs, the last one up to the cache's end. */
+int hs_kv_count_live(const hs_kv *kv, int first, int end);
+
+/* The stored key or value of own index i to out, f32[head_dim]. */
 void hs_kv_key(const hs_kv *kv, int i, float *out);
 void hs_kv_value(const hs_kv *kv, int i, float *out);
 
-/* Four keys side by side, out [head_dim][4], bit by bit as hs_kv_key() gives them, in less time. */
+/* The keys of own_indices [4] side by side, out [head_dim][4], bit by bit as hs_kv_key() gives them, in less time. */
 void hs_kv_four_keys(const hs_kv *kv, const int *own_indices, float *out);
 
 #endif

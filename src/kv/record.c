@@ -2,10 +2,11 @@
 
 #include "base/error.h"
 #include "base/hs.h"
+#include "kernels/planes.h"
+#include "kv/coordinates.h"
 #include "kv/fields.h"
-#include "kv/growing.h"
+#include "kv/store.h"
 
-#include <math.h>
 #include <string.h>
 
 /*
@@ -17,16 +18,12 @@ enum { BF16_ONE = 127 << 7,
        SQUARE_MOST = BF16_ONE + (104 << 7),
        UNITS_MOST = BF16_ONE + (12 << 7) };
 
-static int runs_of(int keys) {
-    return (keys + HS_LEAF - 1) / HS_LEAF;
-}
-
 static int has_part(const hs_kv *kv, int f, int sealed) {
     return hs_has_field(kv, f) && (sealed || !hs_fields[f].sealed);
 }
 
 static size_t part_bytes(const hs_kv *kv, int f, int keys) {
-    return (size_t)runs_of(keys) * hs_field_run(kv, f);
+    return (size_t)hs_kv_runs(keys) * hs_field_run(kv, f);
 }
 
 size_t hs_record_bytes(const hs_kv *kv, int sealed, int keys) {
@@ -37,9 +34,7 @@ size_t hs_record_bytes(const hs_kv *kv, int sealed, int keys) {
 
 /* A chunk may only lie where the sizes before it put one of its size (kv/kv.h). */
 static int is_chunk(const hs_kv *kv, const hs_span_of_keys *span) {
-    int size = HS_CHUNK;
-    while (size < kv->max_chunk && size < span->keys) size *= HS_CHUNK_GROWTH;
-    return size == span->keys && span->first >= kv->sealed_from && (span->first - kv->sealed_from) % size == 0;
+    return hs_is_chunk_size(span->keys, kv->max_chunk) && span->first >= kv->sealed_from && (span->first - kv->sealed_from) % span->keys == 0;
 }
 
 static int check_span(const hs_kv *kv, const hs_span_of_keys *span, int end) {
@@ -50,7 +45,7 @@ static int check_span(const hs_kv *kv, const hs_span_of_keys *span, int end) {
 }
 
 static void clear_plane(uint8_t *plane, int d, int key) {
-    for (int p = 0; p < d / 8; p++) memset(plane + (size_t)(key / 4) * 2 * (size_t)d + p * 16 + key % 4 * 4, 0, 4);
+    for (int dim = 0; dim < d; dim += 8) memset(plane + hs_plane_at(d, key, dim), 0, 4);
 }
 
 /* Slots keys..end-1 hold no key: zeros, whatever the cache's memory had there. */
@@ -59,7 +54,7 @@ static void clear_slots(const hs_kv *kv, int f, int keys, uint8_t *part) {
     uint16_t live;
     switch (hs_fields[f].kind) {
     case HS_FIELD_PLANE:
-        for (int i = keys; i < runs_of(keys) * HS_LEAF; i++) clear_plane(part, kv->head_dim, i);
+        for (int i = keys; i < hs_kv_runs(keys) * HS_LEAF; i++) clear_plane(part, kv->head_dim, i);
         break;
     case HS_FIELD_CODES:
     case HS_FIELD_ROWS:
@@ -79,7 +74,7 @@ static void clear_slots(const hs_kv *kv, int f, int keys, uint8_t *part) {
 int hs_record_write(const hs_kv *kv, const hs_span_of_keys *span, uint8_t *out) {
     int status = check_span(kv, span, kv->count), end = span->first + span->keys;
     if (status != HS_OK) return status;
-    int inside = span->first >= kv->sealed_from && span->first < kv->sealed_to;
+    int inside = hs_kv_is_sealed(kv, span->first);
     if (inside != span->sealed || (inside && hs_kv_chunk(kv, span->first) != span->keys)) return hs_error_set(HS_ERR_ARGUMENT, "keys of a record, which the cache holds otherwise", span->keys, inside ? hs_kv_chunk(kv, span->first) : kv->count);
     if (span->keys % HS_LEAF != 0 && end != kv->count) return hs_error_set(HS_ERR_ARGUMENT, "end of a record inside a run", end, kv->count);
     for (int f = 0; f < HS_FIELDS; f++) {

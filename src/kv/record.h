@@ -27,10 +27,10 @@ typedef struct {
     int keys;
 } hs_span_of_keys;
 
-/* Bytes of a record of `keys` keys. */
+/* Bytes of a record of `keys` keys; sealed: of a chunk. */
 size_t hs_record_bytes(const hs_kv *kv, int sealed, int keys);
 
-/* HS_ERR_ARGUMENT, which names what is wrong, where the cache does not hold the span or the span is not one. */
+/* Writes a span to out, hs_record_bytes(). HS_ERR_ARGUMENT, which names what is wrong, where the cache does not hold the span or the span is not one. */
 int hs_record_write(const hs_kv *kv, const hs_span_of_keys *span, uint8_t *out);
 
 /*

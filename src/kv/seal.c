@@ -1,6 +1,7 @@
 /* Sealing: the order of keys inside chunks, leaf summaries, and what undoes or thins them out. */
 #include "base/f16.h"
 #include "base/hs.h"
+#include "base/memory.h"
 #include "hsr/tree.h"
 #include "kv/kv.h"
 #include "kv/store.h"
@@ -24,34 +25,22 @@ static size_t value_row_bytes(const hs_kv_shape *shape) {
     return shape->keys_only ? 0 : (size_t)shape->head_dim * (shape->type == HS_KV_Q8 ? 1 : sizeof(float));
 }
 
-static size_t lay_out(chunk_copy *s, const hs_kv_shape *shape, uint8_t *base) {
+static size_t lay_out(chunk_copy *s, const hs_kv_shape *shape, void *scratch) {
     size_t d = (size_t)shape->head_dim, n = (size_t)shape->max_chunk, at = 0;
-    s->keys = (float *)(void *)base;
-    at += hs_align_up(n * d * sizeof(float));
-    s->codes = (int8_t *)base + at;
-    at += hs_align_up(n * d);
-    s->scales = (uint16_t *)(void *)(base + at);
-    at += hs_align_up(n * sizeof(uint16_t));
-    s->values = base + at;
-    at += hs_align_up(n * value_row_bytes(shape));
-    s->value_scales = (uint16_t *)(void *)(base + at);
-    at += hs_align_up(n * sizeof(uint16_t));
-    s->live = base + at;
-    at += hs_align_up(n);
-    s->order = (int *)(void *)(base + at);
-    at += hs_align_up(n * sizeof(int));
-    s->tree = base + at;
-    return at + hs_tree_scratch_bytes(shape->head_dim, shape->max_chunk);
-}
-
-static hs_kv_shape shape_of(const hs_kv *kv) {
-    return (hs_kv_shape){kv->head_dim, kv->type, kv->keys_only, kv->max_chunk};
+    s->keys = hs_carve(scratch, &at, n * d * sizeof *s->keys);
+    s->codes = hs_carve(scratch, &at, n * d);
+    s->scales = hs_carve(scratch, &at, n * sizeof *s->scales);
+    s->values = hs_carve(scratch, &at, n * value_row_bytes(shape));
+    s->value_scales = hs_carve(scratch, &at, n * sizeof *s->value_scales);
+    s->live = hs_carve(scratch, &at, n);
+    s->order = hs_carve(scratch, &at, n * sizeof *s->order);
+    s->tree = hs_carve(scratch, &at, hs_tree_scratch_bytes(shape->max_chunk));
+    return at;
 }
 
 size_t hs_kv_seal_scratch_bytes(const hs_kv_shape *shape) {
-    static uint8_t origin[1]; /* only distances count */
     chunk_copy s;
-    return lay_out(&s, shape, origin);
+    return lay_out(&s, shape, NULL);
 }
 
 /* Keys of the chunk at offset `at` of `sealed` sealed keys: the largest size that is aligned and fits. */
@@ -65,10 +54,6 @@ int hs_kv_chunk(const hs_kv *kv, int first) {
     return chunk_size(kv->max_chunk, first - kv->sealed_from, kv->sealed_to - kv->sealed_from);
 }
 
-static int is_sealed(const hs_kv *kv, int i) {
-    return i >= kv->sealed_from && i < kv->sealed_to;
-}
-
 /* Where the chunk of a sealed key starts. */
 static int chunk_of(const hs_kv *kv, int i) {
     int at = i - kv->sealed_from, sealed = kv->sealed_to - kv->sealed_from, size = kv->max_chunk;
@@ -77,13 +62,13 @@ static int chunk_of(const hs_kv *kv, int i) {
 }
 
 int hs_kv_position(const hs_kv *kv, int i) {
-    return is_sealed(kv, i) ? hs_kv_start(kv, chunk_of(kv, i)) + kv->place[i] : hs_kv_start(kv, i);
+    return hs_kv_is_sealed(kv, i) ? hs_kv_start(kv, chunk_of(kv, i)) + kv->place[i] : hs_kv_start(kv, i);
 }
 
 int hs_kv_find(const hs_kv *kv, int position) {
     int i = position < kv->sealed_from ? position : hs_max(position - kv->base, -1);
     if (i < 0 || i >= kv->count || hs_kv_start(kv, i) != position) return -1;
-    if (!is_sealed(kv, i)) return i;
+    if (!hs_kv_is_sealed(kv, i)) return i;
     int first = chunk_of(kv, i), j = first;
     while (kv->place[j] != i - first) j++;
     return j;
@@ -96,7 +81,7 @@ static void take_lane(const float *four, int lane, int d, float *row) {
 
 /* Takes keys first..first+n-1 out; `sealed`: they lie in leaves. */
 static void take_out(const hs_kv *kv, int first, int n, int sealed, const chunk_copy *s) {
-    hs_kv_shape shape = shape_of(kv);
+    hs_kv_shape shape = hs_kv_shape_of(kv);
     size_t d = (size_t)kv->head_dim, row = value_row_bytes(&shape);
     const uint8_t *values = kv->type == HS_KV_Q8 ? (const uint8_t *)kv->v : (const uint8_t *)kv->v_rows;
     float four[4 * HS_MAX_HEAD_DIM];
@@ -114,7 +99,7 @@ static void take_out(const hs_kv *kv, int first, int n, int sealed, const chunk_
 
 /* Puts them back in the given order, or in that of arrival when it is NULL. */
 static void put_back(hs_kv *kv, int first, int n, const int *order, const chunk_copy *s) {
-    hs_kv_shape shape = shape_of(kv);
+    hs_kv_shape shape = hs_kv_shape_of(kv);
     size_t d = (size_t)kv->head_dim, row = value_row_bytes(&shape);
     uint8_t *values = kv->type == HS_KV_Q8 ? (uint8_t *)kv->v : (uint8_t *)kv->v_rows;
     uint16_t farthest = 0;
@@ -236,7 +221,7 @@ static void seal_chunk(hs_kv *kv, int first, int n, const chunk_copy *s) {
 /* Makes `target` keys the sealed ones. Chunks that are the same before and after are not touched. */
 static void reseal(hs_kv *kv, int target, void *scratch) {
     int sealed = kv->sealed_to - kv->sealed_from, at = 0;
-    hs_kv_shape shape = shape_of(kv);
+    hs_kv_shape shape = hs_kv_shape_of(kv);
     chunk_copy s;
     shape.max_chunk = chunk_size(kv->max_chunk, 0, hs_max(sealed, target)); /* the first chunk is the largest */
     lay_out(&s, &shape, scratch);
@@ -271,7 +256,7 @@ void hs_kv_truncate(hs_kv *kv, int length, void *scratch) {
 
 /* Keys of the run of HS_LEAF from own index `first` on that arrived from..to-1 in their chunk, or in the run, lose their bits. */
 static void remove_in_run(hs_kv *kv, int first, int from, int to) {
-    int run = first / HS_LEAF, sealed = is_sealed(kv, first);
+    int run = first / HS_LEAF, sealed = hs_kv_is_sealed(kv, first);
     unsigned lost = 0;
     for (int i = first; i < hs_min(first + HS_LEAF, kv->count); i++) {
         int place = sealed ? kv->place[i] : i - first;
@@ -286,7 +271,7 @@ static void remove_in_run(hs_kv *kv, int first, int from, int to) {
 void hs_kv_remove(hs_kv *kv, int from, int to) {
     for (int first = 0, n; first < kv->count; first += n) {
         int start = hs_kv_start(kv, first);
-        n = is_sealed(kv, first) ? hs_kv_chunk(kv, first) : HS_LEAF;
+        n = hs_kv_is_sealed(kv, first) ? hs_kv_chunk(kv, first) : HS_LEAF;
         if (start >= to || start + n <= from) continue;
         for (int i = first; i < first + n; i += HS_LEAF) remove_in_run(kv, i, from - start, to - start);
     }

@@ -1,4 +1,4 @@
-/* What a model is, and the tensors it is made of. Parsed from the file by JavaScript; checked here once more. */
+/* What a model is: its hyperparameters, parsed from the file by JavaScript and checked here once more. */
 #ifndef HS_MODEL_CONFIG_H
 #define HS_MODEL_CONFIG_H
 
@@ -36,6 +36,7 @@ typedef struct {
 /* Returns HS_OK, or an error naming the first value that is out of its range. */
 int hs_config_check(const hs_config *c);
 
+/* Whether a layer (from 0) sees a sliding window of the newest keys alone. */
 static inline int hs_config_is_sliding(const hs_config *c, int layer) {
     return c->sliding_window > 0 && c->sliding_pattern > 0 && (layer + 1) % c->sliding_pattern != 0;
 }

@@ -9,6 +9,9 @@
 #include <math.h>
 #include <string.h>
 
+/* No block is larger: WebAssembly has addresses of 32 bits. */
+static const double BLOCK_MOST = UINT32_MAX;
+
 enum { SEALED_CHUNK = HS_CHUNK * HS_CHUNK_GROWTH }; /* longer chunks give closer leaves, and longer pauses when they are sealed */
 
 static hs_kv_shape kv_shape(const hs_model *m, int kv_type) {
@@ -29,7 +32,7 @@ static layout context_layout(const hs_model *m, int capacity, int kv_type, const
     l.heads = hs_align_up(caches * sizeof(hs_head));
     l.slab_each = hs_kv_bytes(&shape, capacity, parent != NULL);
     l.slab = caches * l.slab_each;
-    size_t attention = hs_attention_scratch_bytes(c->head_dim, c->n_heads / c->n_kv_heads, capacity + (parent ? parent->length : 0), HS_BATCH);
+    size_t attention = hs_attention_scratch_bytes(c->head_dim, c->n_heads / c->n_kv_heads, capacity + hs_context_held(parent), HS_BATCH);
     size_t sealing = hs_kv_seal_scratch_bytes(&shape);
     l.scratch_each = hs_align_up(attention > sealing ? attention : sealing);
     l.total = l.head + l.kv_table + l.heads + l.slab + (size_t)hs_parallel_threads() * l.scratch_each;
@@ -37,19 +40,22 @@ static layout context_layout(const hs_model *m, int capacity, int kv_type, const
 }
 
 static int check_size(int capacity, int kv_type, const hs_context *parent) {
-    int most = HS_MAX_CAPACITY - (parent ? parent->length : 0);
+    int most = HS_MAX_CAPACITY - hs_context_held(parent);
     if (capacity < 1 || capacity > most) return hs_error_set(HS_ERR_ARGUMENT, "context capacity in tokens", capacity, most);
     if (kv_type != HS_KV_Q8 && kv_type != HS_KV_F32) return hs_error_set(HS_ERR_ARGUMENT, "KV cache type", kv_type, HS_KV_F32);
     return HS_OK;
 }
 
+/* In double: on a 32-bit machine the product may not fit a size_t. */
+static double size_of(const hs_config *c, const layout *l) {
+    return (double)(l->total - l->slab) + (double)l->slab_each * c->n_layers * c->n_kv_heads;
+}
+
 double hs_context_size(const hs_model *m, int capacity, int kv_type, const hs_context *parent) {
-    const hs_config *c = &m->config;
     int status = check_size(capacity, kv_type, parent);
     if (status != HS_OK) return status;
     layout l = context_layout(m, capacity, kv_type, parent);
-    /* In double: on a 32-bit machine the product may not fit a size_t. */
-    return (double)(l.total - l.slab) + (double)l.slab_each * c->n_layers * c->n_kv_heads;
+    return size_of(&m->config, &l);
 }
 
 hs_context *hs_context_new(hs_model *m, int capacity, int kv_type, hs_context *parent) {
@@ -62,37 +68,42 @@ hs_context *hs_context_new(hs_model *m, int capacity, int kv_type, hs_context *p
         hs_error_text(HS_ERR_ARGUMENT, "a context continues one of the same model and KV cache type");
         return NULL;
     }
-    int shared = parent ? parent->length : 0;
-    double size = hs_context_size(m, capacity, kv_type, parent);
-    uint8_t *block = size < 4294967295.0 ? hs_mem_alloc((size_t)size) : NULL;
+    layout l = context_layout(m, capacity, kv_type, parent);
+    double size = size_of(&m->config, &l);
+    uint8_t *block = size < BLOCK_MOST ? hs_mem_alloc((size_t)size) : NULL;
     if (!block) {
-        hs_error_set(HS_ERR_MEMORY, "no memory for a context of bytes", size, 4294967295.0 - (double)hs_mem_used());
+        hs_error_set(HS_ERR_MEMORY, "no memory for a context of bytes", size, BLOCK_MOST - (double)hs_mem_used());
         return NULL;
     }
-    layout l = context_layout(m, capacity, kv_type, parent);
     memset(block, 0, l.head + l.kv_table + l.heads);
     hs_context *c = (hs_context *)(void *)block;
     c->model = m;
     c->parent = parent;
     c->capacity = capacity;
-    c->length = shared;
+    c->length = hs_context_held(parent);
     c->kv = (hs_kv *)(void *)(block + l.head);
     c->heads = (hs_head *)(void *)(block + l.head + l.kv_table);
-    c->slab = block + l.head + l.kv_table + l.heads;
-    c->scratch = c->slab + l.slab;
+    uint8_t *slab = block + l.head + l.kv_table + l.heads;
+    c->scratch = slab + l.slab;
     c->scratch_bytes = l.scratch_each;
-    int caches = m->config.n_layers * m->config.n_kv_heads;
     hs_kv_shape shape = kv_shape(m, kv_type);
-    for (int i = 0; i < caches; i++) c->heads[i].params.far_field = HS_FAR_SECOND;
-    for (int i = 0; i < caches; i++) hs_kv_init(&c->kv[i], c->slab + (size_t)i * l.slab_each, &shape, capacity, parent ? &parent->kv[i] : NULL);
+    for (int i = 0; i < hs_context_caches(c); i++, slab += l.slab_each) {
+        c->heads[i].params.far_field = HS_FAR_SECOND;
+        hs_kv_init(&c->kv[i], slab, &shape, capacity, parent ? &parent->kv[i] : NULL);
+    }
     if (parent) parent->children++;
     m->contexts++;
     return c;
 }
 
+int hs_context_check_childless(const hs_context *c) {
+    return c->children > 0 ? hs_error_set(HS_ERR_STATE, "context is the prefix of live contexts", c->children, 0) : HS_OK;
+}
+
 int hs_context_delete(hs_context *c) {
     if (!c) return HS_OK;
-    if (c->children > 0) return hs_error_set(HS_ERR_STATE, "context is the prefix of live contexts", c->children, 0);
+    int status = hs_context_check_childless(c);
+    if (status != HS_OK) return status;
     if (c->parent) c->parent->children--;
     c->model->contexts--;
     if (c->model->logits_owner == c) c->model->logits_owner = NULL;
@@ -102,21 +113,20 @@ int hs_context_delete(hs_context *c) {
 }
 
 int hs_context_check_level(const hs_context *c) {
-    int caches = c->model->config.n_layers * c->model->config.n_kv_heads;
-    for (int i = 0; i < caches; i++) {
+    for (int i = 0; i < hs_context_caches(c); i++) {
         if (hs_kv_length(&c->kv[i]) != c->length) return hs_error_set(HS_ERR_STATE, "tokens that a layer holds", hs_kv_length(&c->kv[i]), c->length);
     }
     return HS_OK;
 }
 
 int hs_context_cut(hs_context *c, int n) {
-    if (c->children > 0) return hs_error_set(HS_ERR_STATE, "context is the prefix of live contexts", c->children, 0);
-    if (n < 0 || n > c->length) return hs_error_set(HS_ERR_ARGUMENT, "tokens to keep", n, c->length);
-    int caches = c->model->config.n_layers * c->model->config.n_kv_heads, least = c->parent ? c->parent->length : 0;
-    if (n < least) return hs_error_set(HS_ERR_STATE, "cannot cut into the prefix: tokens to keep", n, least);
-    int status = hs_context_check_level(c);
+    int status = hs_context_check_childless(c), least = hs_context_held(c->parent);
     if (status != HS_OK) return status;
-    for (int i = 0; i < caches; i++) hs_kv_truncate(&c->kv[i], n, c->scratch);
+    if (n < 0 || n > c->length) return hs_error_set(HS_ERR_ARGUMENT, "tokens to keep", n, c->length);
+    if (n < least) return hs_error_set(HS_ERR_STATE, "cannot cut into the prefix: tokens to keep", n, least);
+    status = hs_context_check_level(c);
+    if (status != HS_OK) return status;
+    for (int i = 0; i < hs_context_caches(c); i++) hs_kv_truncate(&c->kv[i], n, c->scratch);
     c->length = n;
     return HS_OK;
 }
@@ -184,18 +194,17 @@ int hs_context_stats(const hs_context *c, int layer, int kv_head, hs_attention_s
 }
 
 void hs_context_stats_reset(hs_context *c) {
-    int caches = c->model->config.n_layers * c->model->config.n_kv_heads;
-    for (int i = 0; i < caches; i++) memset(c->heads[i].stats, 0, sizeof c->heads[i].stats);
+    for (int i = 0; i < hs_context_caches(c); i++) memset(c->heads[i].stats, 0, sizeof c->heads[i].stats);
 }
 
 int hs_context_watch(hs_context *c, int layer, int kv_head, int room) {
     const hs_config *config = &c->model->config;
-    int caches = config->n_layers * config->n_kv_heads, group = config->n_heads / config->n_kv_heads;
+    int group = config->n_heads / config->n_kv_heads;
     selection s;
     int status = select_heads(c, layer, kv_head, &s);
     if (status != HS_OK) return status;
     if (room < 0 || room > HS_WATCH_ROOM) return hs_error_set(HS_ERR_ARGUMENT, "watched keys per KV head", room, HS_WATCH_ROOM);
-    for (int i = 0; i < caches; i++) c->heads[i].reported = (hs_reported){0};
+    for (int i = 0; i < hs_context_caches(c); i++) c->heads[i].reported = (hs_reported){0};
     hs_mem_free(c->watch);
     c->watch = NULL;
     c->queries = NULL;
@@ -205,8 +214,8 @@ int hs_context_watch(hs_context *c, int layer, int kv_head, int room) {
     size_t watched = (size_t)((s.end - s.first + s.step - 1) / s.step);
     /* In double: on a 32-bit machine the product may not fit a size_t. */
     double bytes = (double)queries + (double)watched * (double)each;
-    uint8_t *block = bytes < 4294967295.0 ? hs_mem_alloc((size_t)bytes) : NULL;
-    if (!block) return hs_error_set(HS_ERR_MEMORY, "no memory to watch attention, of bytes", bytes, 4294967295.0 - (double)hs_mem_used());
+    uint8_t *block = bytes < BLOCK_MOST ? hs_mem_alloc((size_t)bytes) : NULL;
+    if (!block) return hs_error_set(HS_ERR_MEMORY, "no memory to watch attention, of bytes", bytes, BLOCK_MOST - (double)hs_mem_used());
     c->watch = block;
     c->queries = (float *)(void *)block;
     block += queries;
@@ -219,8 +228,8 @@ int hs_context_watch(hs_context *c, int layer, int kv_head, int room) {
 int hs_context_lay_out(hs_context *c, int layer, int sealed, int count) {
     selection s;
     int status = layer == HS_ALL ? hs_error_set(HS_ERR_ARGUMENT, "layer", HS_ALL, 0) : select_heads(c, layer, HS_ALL, &s);
+    if (status == HS_OK) status = hs_context_check_childless(c);
     if (status != HS_OK) return status;
-    if (c->children > 0) return hs_error_set(HS_ERR_STATE, "context is the prefix of live contexts", c->children, 0);
     for (int i = s.first; i < s.end; i += s.step) {
         hs_kv *kv = &c->kv[i];
         if (kv->count > 0) return hs_error_set(HS_ERR_STATE, "unsealed keys in a part that is not the last", kv->count, 0);

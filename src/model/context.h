@@ -25,7 +25,6 @@ typedef struct hs_context {
     int capacity;              /* tokens of its own */
     int length;                /* tokens held, the parent's included */
     hs_kv *kv;                 /* [n_layers][n_kv_heads] */
-    uint8_t *slab;             /* the caches' memory */
     uint8_t *scratch;          /* [threads][scratch_bytes] for attention and sealing */
     size_t scratch_bytes;
     hs_head *heads; /* [n_layers][n_kv_heads] */
@@ -33,25 +32,38 @@ typedef struct hs_context {
     float *queries; /* inside it: [n_layers][n_heads * head_dim] of the last decode step, after RoPE */
 } hs_context;
 
+/* Tokens held; 0 for no context. */
+static inline int hs_context_held(const hs_context *c) {
+    return c ? c->length : 0;
+}
+
+/* Caches: KV heads of all layers. */
+static inline int hs_context_caches(const hs_context *c) {
+    return c->model->config.n_layers * c->model->config.n_kv_heads;
+}
+
 /* Bytes that hs_context_new() will allocate; may exceed what the machine has. HS_ERR_ARGUMENT when capacity or KV type is out of range. */
 double hs_context_size(const hs_model *m, int capacity, int kv_type, const hs_context *parent);
 
 /*
  * Creates a context with room for `capacity` tokens of its own (1..HS_MAX_CAPACITY, the parent's included in the limit).
- * With a parent of the same model and KV type it continues the parent's tokens; all but the newest few are shared (kv/kv.h). NULL with an error
- * text on a value out of range or when memory is short.
+ * With a parent of the same model and KV type it continues the parent's tokens; all but the newest few are shared (kv/kv.h).
+ * NULL with an error text on a value out of range or when memory is short.
  */
 hs_context *hs_context_new(hs_model *m, int capacity, int kv_type, hs_context *parent);
 
 /* Frees the context. Error: it has children. */
 int hs_context_delete(hs_context *c);
 
-/* Keeps the first n tokens. Error: n beyond the length, or cutting into sealed or shared keys. */
+/* Keeps the first n tokens. Error: n beyond the length or below the parent's, children, or caches that are not level (below). */
 int hs_context_cut(hs_context *c, int n);
 
 /* The cache, and the attention, of one KV head of a layer. NULL with an error text when one of them is out of range. */
 hs_kv *hs_context_cache(const hs_context *c, int layer, int kv_head);
 hs_head *hs_context_head(const hs_context *c, int layer, int kv_head);
+
+/* HS_ERR_STATE while it has children: its keys are theirs, too. */
+int hs_context_check_childless(const hs_context *c);
 
 /* HS_ERR_STATE unless every cache holds as many tokens as the context, which those that records are read into need not. */
 int hs_context_check_level(const hs_context *c);
@@ -62,17 +74,19 @@ int hs_context_check_level(const hs_context *c);
  */
 enum { HS_ALL = -1 };
 
+/* How to attend from now on. */
 int hs_context_attention_set(hs_context *c, const hs_attention_params *p, int layer, int kv_head);
 
 /* Sums since the last reset to `out`; maxima of error_max and value_norm. */
 int hs_context_stats(const hs_context *c, int layer, int kv_head, hs_attention_stats *out);
 void hs_context_stats_reset(hs_context *c);
 
+enum { HS_WATCH_ROOM = 1 << 16 };
+
 /*
  * From now on decode steps note up to `room` (1..HS_WATCH_ROOM) reported keys per KV head that is watched, and all queries;
  * what was watched before is watched no more. room 0 ends it. HS_ERR_MEMORY: nothing is watched then.
  */
-enum { HS_WATCH_ROOM = 1 << 16 };
 int hs_context_watch(hs_context *c, int layer, int kv_head, int room);
 
 /*

@@ -6,52 +6,17 @@
 #include "base/parallel.h"
 #include "base/profile.h"
 #include "kernels/vector.h"
-#include "kv/growing.h"
+#include "kv/coordinates.h"
 #include "model/linear.h"
+#include "model/workspace.h"
 
 #include <math.h>
 #include <string.h>
 
-/* The buffers of a batch, all f32 with HS_BATCH rows, laid over the model's workspace. */
-typedef struct {
-    float *x;         /* [dim] residual stream */
-    float *h;         /* [dim] normalised input, or a branch's output */
-    float *q;         /* [n_heads * head_dim] */
-    float *k, *v;     /* [n_kv_heads * head_dim] */
-    float *attended;  /* [n_heads * head_dim] */
-    float *gate, *up; /* [ffn_dim] */
-    float *angles[2]; /* [rope_dim] cosines and sines: global, sliding */
-    void *quantized;  /* the widest row, in int8 */
-    size_t bytes;
-} workspace;
-
-static workspace lay_out(const hs_config *c, uint8_t *base) {
-    int q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
-    int widest = hs_max(c->dim, hs_max(q, c->ffn_dim));
-    workspace w = {0};
-    const struct {
-        float **buffer;
-        int width;
-    } parts[] = {{&w.x, c->dim}, {&w.h, c->dim}, {&w.q, q}, {&w.k, kv}, {&w.v, kv}, {&w.attended, q}, {&w.gate, c->ffn_dim}, {&w.up, c->ffn_dim}, {&w.angles[0], c->rope_dim}, {&w.angles[1], c->rope_dim}};
-    for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
-        *parts[i].buffer = (float *)(void *)(base + w.bytes);
-        w.bytes += hs_align_up((size_t)HS_BATCH * (size_t)parts[i].width * sizeof(float));
-    }
-    w.quantized = base + w.bytes;
-    w.bytes += hs_align_up(hs_act_bytes(widest, HS_BATCH));
-    return w;
-}
-
-size_t hs_workspace_bytes(const hs_config *c) {
-    /* Only distances between the buffers count here: no pointer is formed outside an object. */
-    static uint8_t origin[1];
-    return lay_out(c, origin).bytes;
-}
-
 typedef struct {
     hs_context *context;
     const hs_config *config;
-    workspace w;
+    hs_workspace w;
     int n, layer;
     uint8_t beyond[HS_MAX_HEADS * HS_PARTS]; /* by task: it met a number that attention does not take */
 } pass;
@@ -129,15 +94,6 @@ static hs_attention_params params_of(const pass *p, int kv_head) {
     return params;
 }
 
-/* Whether n rows of d floats, times `factor`, are numbers that attention takes. Weights of any file may give others. */
-static int are_within(const float *rows, int stride, int n, int d, float factor) {
-    int beyond = 0;
-    for (int j = 0; j < n; j++, rows += stride) {
-        for (int i = 0; i < d; i++) beyond |= !(fabsf(rows[i]) * factor <= HS_COORDINATE_LIMIT);
-    }
-    return !beyond;
-}
-
 /* One KV head's new keys and values into the cache. */
 static void append_head(void *ctx, int kv_head, int thread) {
     (void)thread;
@@ -145,7 +101,8 @@ static void append_head(void *ctx, int kv_head, int thread) {
     const hs_config *c = p->config;
     int width = c->n_kv_heads * c->head_dim, at = kv_head * c->head_dim;
     turn_head(p, p->w.k + at, width, hs_layer_vector(p->context->model, p->layer, HS_T_ATTN_K_NORM), 0, p->n);
-    p->beyond[kv_head] = !are_within(p->w.k + at, width, p->n, c->head_dim, 1) || !are_within(p->w.v + at, width, p->n, c->head_dim, 1);
+    /* Weights of any file may give numbers that attention does not take. */
+    p->beyond[kv_head] = hs_find_beyond(p->w.k + at, width, p->n, c->head_dim, 1) || hs_find_beyond(p->w.v + at, width, p->n, c->head_dim, 1);
     if (!p->beyond[kv_head]) hs_kv_append(&p->context->kv[p->layer * c->n_kv_heads + kv_head], p->w.k + at, p->w.v + at, width, p->n);
 }
 
@@ -168,7 +125,7 @@ static void attend_part(void *ctx, int task, int thread) {
     for (int g = 0; g < group; g++) turn_head(p, p->w.q + at + g * c->head_dim, width, hs_layer_vector(p->context->model, p->layer, HS_T_ATTN_Q_NORM), first, n);
     float *q = p->w.q + at + (size_t)first * (size_t)width, *out = p->w.attended + at + (size_t)first * (size_t)width;
     hs_attention_params params = params_of(p, kv_head);
-    p->beyond[task] |= !are_within(q, width, n, group * c->head_dim, fmaxf(1, params.scale));
+    p->beyond[task] |= hs_find_beyond(q, width, n, group * c->head_dim, fmaxf(1, params.scale)) != NULL;
     if (p->beyond[task]) return;
     params.end = hs_kv_length(kv) - (p->n - first - n);
     HS_LAP(HS_PHASE_APPEND);
@@ -202,13 +159,13 @@ static int run_attention(pass *p, hs_task run, int n_tasks) {
 static int attention_branch(pass *p) {
     const hs_config *c = p->config;
     const hs_model *m = p->context->model;
-    int l = p->layer, q_width = c->n_heads * c->head_dim, kv_width = c->n_kv_heads * c->head_dim;
-    hs_rows in = hs_rows_make(p->w.h, c->dim, c->dim, p->n, p->w.quantized);
+    int l = p->layer, q_width = c->n_heads * c->head_dim;
+    hs_rows in = hs_rows_make(p->w.h, c->dim, p->n, p->w.quantized);
     for_tokens((stage){p, normalise, hs_layer_vector(m, l, HS_T_ATTN_NORM), &in});
     const hs_linear inputs[] = {
-        {hs_layer_tensor(m, l, HS_T_ATTN_Q), hs_layer_vector(m, l, HS_T_ATTN_Q_BIAS), p->w.q, q_width},
-        {hs_layer_tensor(m, l, HS_T_ATTN_K), hs_layer_vector(m, l, HS_T_ATTN_K_BIAS), p->w.k, kv_width},
-        {hs_layer_tensor(m, l, HS_T_ATTN_V), hs_layer_vector(m, l, HS_T_ATTN_V_BIAS), p->w.v, kv_width},
+        {hs_layer_tensor(m, l, HS_T_ATTN_Q), hs_layer_vector(m, l, HS_T_ATTN_Q_BIAS), p->w.q},
+        {hs_layer_tensor(m, l, HS_T_ATTN_K), hs_layer_vector(m, l, HS_T_ATTN_K_BIAS), p->w.k},
+        {hs_layer_tensor(m, l, HS_T_ATTN_V), hs_layer_vector(m, l, HS_T_ATTN_V_BIAS), p->w.v},
     };
     HS_LAP(HS_PHASE_NORM);
     hs_linear_run(inputs, 3, &in);
@@ -217,10 +174,10 @@ static int attention_branch(pass *p) {
     memset(p->beyond, 0, sizeof p->beyond);
     if (status == HS_OK) status = run_attention(p, attend_part, c->n_kv_heads * count_parts(p));
     if (status != HS_OK) return status;
-    hs_rows attended = hs_rows_make(p->w.attended, q_width, q_width, p->n, p->w.quantized);
+    hs_rows attended = hs_rows_make(p->w.attended, q_width, p->n, p->w.quantized);
     for_tokens((stage){.p = p, .rows = &attended});
     HS_LAP(HS_PHASE_NORM);
-    hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_ATTN_OUTPUT), NULL, p->w.h, c->dim}, 1, &attended);
+    hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_ATTN_OUTPUT), NULL, p->w.h}, 1, &attended);
     HS_LAP(HS_PHASE_OUTPUT);
     for_tokens((stage){.p = p, .run = add_branch, .weight = hs_layer_vector(m, l, HS_T_POST_ATTN_NORM)});
     return HS_OK;
@@ -230,19 +187,19 @@ static void feed_forward_branch(pass *p) {
     const hs_config *c = p->config;
     const hs_model *m = p->context->model;
     int l = p->layer;
-    hs_rows in = hs_rows_make(p->w.h, c->dim, c->dim, p->n, p->w.quantized);
+    hs_rows in = hs_rows_make(p->w.h, c->dim, p->n, p->w.quantized);
     for_tokens((stage){p, normalise, hs_layer_vector(m, l, HS_T_FFN_NORM), &in});
     const hs_linear inputs[] = {
-        {hs_layer_tensor(m, l, HS_T_FFN_GATE), NULL, p->w.gate, c->ffn_dim},
-        {hs_layer_tensor(m, l, HS_T_FFN_UP), NULL, p->w.up, c->ffn_dim},
+        {hs_layer_tensor(m, l, HS_T_FFN_GATE), NULL, p->w.gate},
+        {hs_layer_tensor(m, l, HS_T_FFN_UP), NULL, p->w.up},
     };
     HS_LAP(HS_PHASE_NORM);
     hs_linear_run(inputs, 2, &in);
     HS_LAP(HS_PHASE_GATE_UP);
-    hs_rows hidden = hs_rows_make(p->w.gate, c->ffn_dim, c->ffn_dim, p->n, p->w.quantized);
+    hs_rows hidden = hs_rows_make(p->w.gate, c->ffn_dim, p->n, p->w.quantized);
     for_tokens((stage){.p = p, .run = activate, .rows = &hidden});
     HS_LAP(HS_PHASE_ACTIVATE);
-    hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_FFN_DOWN), NULL, p->w.h, c->dim}, 1, &hidden);
+    hs_linear_run(&(hs_linear){hs_layer_tensor(m, l, HS_T_FFN_DOWN), NULL, p->w.h}, 1, &hidden);
     HS_LAP(HS_PHASE_DOWN);
     for_tokens((stage){.p = p, .run = add_branch, .weight = hs_layer_vector(m, l, HS_T_POST_FFN_NORM)});
 }
@@ -263,10 +220,10 @@ static void head(pass *p, int first) {
     int n = p->n - first;
     const stage s = {.p = p, .weight = (const float *)(const void *)m->global[HS_T_OUTPUT_NORM].data};
     for (int t = first; t < p->n; t++) normalise(&s, t);
-    hs_rows rows = hs_rows_make(p->w.h + (size_t)first * (size_t)c->dim, c->dim, c->dim, n, p->w.quantized);
+    hs_rows rows = hs_rows_make(p->w.h + (size_t)first * (size_t)c->dim, c->dim, n, p->w.quantized);
     hs_rows_quantize(&rows, 0, n);
     const hs_tensor *output = m->global[HS_T_OUTPUT].pack != HS_PACK_NONE ? &m->global[HS_T_OUTPUT] : &m->global[HS_T_TOKEN_EMBD];
-    hs_linear_run(&(hs_linear){output, NULL, m->logits, c->vocab}, 1, &rows);
+    hs_linear_run(&(hs_linear){output, NULL, m->logits}, 1, &rows);
     if (c->final_softcap > 0) hs_softcap(m->logits, (int)((size_t)n * (size_t)c->vocab), c->final_softcap);
 }
 
@@ -284,26 +241,26 @@ static int reserve_logits(hs_model *m, int rows) {
 
 /* Forgets the tokens of a pass that failed: nothing of them was sealed. */
 static int take_back(hs_context *c, int status) {
-    int caches = c->model->config.n_layers * c->model->config.n_kv_heads;
-    for (int i = 0; i < caches; i++) hs_kv_truncate(&c->kv[i], c->length, c->scratch);
+    for (int i = 0; i < hs_context_caches(c); i++) hs_kv_truncate(&c->kv[i], c->length, c->scratch);
     return status;
 }
 
 int hs_forward(hs_context *c, const int32_t *tokens, int n, hs_logits_wanted wanted) {
     hs_model *m = c->model;
-    int shared = c->parent ? c->parent->length : 0;
+    int shared = hs_context_held(c->parent);
     if (n < 1 || n > HS_BATCH) return hs_error_set(HS_ERR_ARGUMENT, "tokens in one call", n, HS_BATCH);
-    if (c->children > 0) return hs_error_set(HS_ERR_STATE, "context is the prefix of live contexts", c->children, 0);
+    int status = hs_context_check_childless(c);
+    if (status != HS_OK) return status;
     if (c->length - shared + n > c->capacity) return hs_error_set(HS_ERR_FULL, "context is full: tokens needed", c->length + n, c->capacity + shared);
     for (int t = 0; t < n; t++) {
         if (tokens[t] < 0 || tokens[t] >= m->config.vocab) return hs_error_set(HS_ERR_ARGUMENT, "token id", tokens[t], m->config.vocab - 1);
     }
     int rows = wanted == HS_LOGITS_ALL ? n : wanted == HS_LOGITS_LAST ? 1
                                                                       : 0;
-    int status = hs_context_check_level(c);
+    status = hs_context_check_level(c);
     if (status == HS_OK) status = reserve_logits(m, rows);
     if (status != HS_OK) return status;
-    pass p = {.context = c, .config = &m->config, .w = lay_out(&m->config, m->workspace), .n = n};
+    pass p = {.context = c, .config = &m->config, .w = hs_workspace_over(&m->config, m->workspace), .n = n};
     HS_LAP(HS_PHASE_OUTSIDE);
     embed(&p, tokens);
     HS_LAP(HS_PHASE_EMBED);

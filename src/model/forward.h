@@ -4,9 +4,6 @@
 
 #include "model/context.h"
 
-/* Bytes of the buffers that hold one batch of HS_BATCH tokens. */
-size_t hs_workspace_bytes(const hs_config *c);
-
 typedef enum { HS_LOGITS_NONE,
                HS_LOGITS_LAST,
                HS_LOGITS_ALL } hs_logits_wanted;

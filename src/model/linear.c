@@ -2,20 +2,21 @@
 
 #include "base/hs.h"
 #include "base/parallel.h"
+#include "kernels/matmul.h"
 
 #include <string.h>
 
 /* About so many tasks a job has: they spread evenly over threads, and cost little to hand out. */
 enum { TASKS = 32 };
 
-hs_rows hs_rows_make(const float *x, int x_stride, int cols, int n_tokens, void *buffer) {
-    hs_rows rows = {.x = x, .x_stride = x_stride, .n_tokens = n_tokens};
+hs_rows hs_rows_make(const float *x, int cols, int n_tokens, void *buffer) {
+    hs_rows rows = {.x = x, .n_tokens = n_tokens};
     hs_act_bind(&rows.quantized, buffer, cols, n_tokens);
     return rows;
 }
 
 void hs_rows_quantize(const hs_rows *rows, int first, int n) {
-    hs_act_quantize(rows->x, rows->x_stride, first, n, &rows->quantized);
+    hs_act_quantize(rows->x, first, n, &rows->quantized);
 }
 
 typedef struct {
@@ -33,23 +34,23 @@ static void last_tile(const hs_linear *l, const hs_rows *x, int group) {
     float four[HS_BATCH * 4];
     int first = group * 4;
     hs_matmul_tile(l->w, group, &x->quantized, four, 4);
-    for (int t = 0; t < x->n_tokens; t++) memcpy(l->y + (size_t)t * (size_t)l->y_stride + first, four + t * 4, (size_t)(l->w->rows - first) * sizeof(float));
+    for (int t = 0; t < x->n_tokens; t++) memcpy(l->y + (size_t)t * (size_t)l->w->rows + first, four + t * 4, (size_t)(l->w->rows - first) * sizeof(float));
 }
 
 static void run_rows(const hs_linear *l, const hs_rows *x, int first, int end) {
     if (hs_pack_is_float(l->w->pack)) {
-        for (int row = first; row < end; row++) hs_matmul_float_row(l->w, row, x->x, x->x_stride, x->n_tokens, l->y + row, l->y_stride);
+        for (int row = first; row < end; row++) hs_matmul_float_row(l->w, row, x->x, x->n_tokens, l->y + row, l->w->rows);
     } else {
         for (int row = first; row < end; row += 4) {
             if (row + 4 <= l->w->rows)
-                hs_matmul_tile(l->w, row / 4, &x->quantized, l->y + row, l->y_stride);
+                hs_matmul_tile(l->w, row / 4, &x->quantized, l->y + row, l->w->rows);
             else
                 last_tile(l, x, row / 4);
         }
     }
     if (!l->bias) return;
     for (int t = 0; t < x->n_tokens; t++) {
-        float *y = l->y + (size_t)t * (size_t)l->y_stride;
+        float *y = l->y + (size_t)t * (size_t)l->w->rows;
         for (int row = first; row < end; row++) y[row] += l->bias[row];
     }
 }

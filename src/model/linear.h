@@ -2,28 +2,27 @@
 #ifndef HS_MODEL_LINEAR_H
 #define HS_MODEL_LINEAR_H
 
-#include "kernels/matmul.h"
+#include "kernels/activations.h"
 #include "quant/tensor.h"
 
-/* The rows of a batch as f32 and, for quantised weights, in int8. */
+/* The rows of a batch as f32 and, for quantised weights, as 16-bit integers (hs_act). */
 typedef struct {
-    const float *x; /* [n_tokens] rows of x_stride floats */
-    int x_stride, n_tokens;
+    const float *x; /* [n_tokens][cols] */
+    int n_tokens;
     hs_act quantized;
 } hs_rows;
 
 /* Lays out x [n_tokens][cols]; buffer has hs_act_bytes(cols, n_tokens) bytes. cols is a multiple of 32. */
-hs_rows hs_rows_make(const float *x, int x_stride, int cols, int n_tokens, void *buffer);
+hs_rows hs_rows_make(const float *x, int cols, int n_tokens, void *buffer);
 
 /* Quantises tokens first..first+n-1: to be done for all before the rows are used. */
 void hs_rows_quantize(const hs_rows *rows, int first, int n);
 
-/* y [n_tokens][w->rows], rows y_stride floats apart: the products, plus `bias` [w->rows] if not NULL. */
+/* y [n_tokens][w->rows]: the products, plus `bias` [w->rows] if not NULL. */
 typedef struct {
     const hs_tensor *w;
     const float *bias;
     float *y;
-    int y_stride;
 } hs_linear;
 
 /* Several weights applied to the same rows. */

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/hs.h"
 #include "base/memory.h"
-#include "model/forward.h"
+#include "model/workspace.h"
 #include "quant/ggml.h"
 
 #include <string.h>
@@ -141,7 +141,7 @@ int hs_model_finish(hs_model *m) {
     }
     const float *factors = (const float *)(const void *)m->global[HS_T_ROPE_FREQS].data;
     for (int sliding = 0; sliding < 2; sliding++) hs_rope_init(&m->rope[sliding], &m->config, factors, sliding);
-    size_t bytes = hs_workspace_bytes(&m->config);
+    size_t bytes = hs_workspace_over(&m->config, NULL).bytes;
     m->workspace = hs_mem_alloc(bytes);
     if (!m->workspace) return hs_error_set(HS_ERR_MEMORY, "no memory for the batch buffers of bytes", (double)bytes, (double)hs_mem_used());
     m->ready = 1;

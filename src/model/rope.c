@@ -1,7 +1,5 @@
 #include "model/rope.h"
 
-#include "base/hs.h"
-
 #include <math.h>
 
 static const double TWO_PI = 6.28318530717958647693;

@@ -32,7 +32,7 @@ typedef struct {
 /* Weights per stored block of a quantised type (32 or 256), 1 for float types, 0 for a type that is not supported. */
 int hs_ggml_block_weights(int type);
 
-/* Bytes per stored block. */
+/* Bytes per stored block of a type that is supported. */
 int hs_ggml_block_bytes(int type);
 
 /* Bytes of one row of `cols` weights; cols must be a multiple of hs_ggml_block_weights(type). */

@@ -123,7 +123,6 @@ int hs_tensor_put_rows(hs_tensor *t, int row0, int n, const uint8_t *rows) {
     return HS_OK;
 }
 
-/* u of row r, column k of a tile. */
 int hs_tile_value(hs_pack pack, const uint8_t *tile, int r, int k) {
     const uint8_t *nibbles = tile + (pack == HS_PACK_Q6 ? 32 : 16), *high = nibbles + 64;
     int v = k / 4, byte = 4 * r + k % 4;

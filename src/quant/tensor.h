@@ -35,6 +35,7 @@ typedef struct {
     float *row_scale; /* [rows rounded up to 4]; tiles only */
 } hs_tensor;
 
+/* Whether rows are row-major floats, not tiles. */
 static inline int hs_pack_is_float(hs_pack pack) {
     return pack >= HS_PACK_F32;
 }
@@ -50,7 +51,7 @@ static inline int hs_pack_tile_bytes(hs_pack pack) {
     }
 }
 
-/* Allocates an empty tensor. Errors: unsupported type, cols not whole blocks (32 for tiles, 4 for floats), memory. */
+/* Allocates an empty tensor of rows x cols weights. Errors: unsupported type, cols not whole blocks (32 for tiles, 4 for floats), memory. */
 int hs_tensor_init(hs_tensor *t, int ggml_type, int rows, int cols);
 
 /*
@@ -59,13 +60,14 @@ int hs_tensor_init(hs_tensor *t, int ggml_type, int rows, int cols);
  */
 int hs_tensor_put_rows(hs_tensor *t, int row0, int n, const uint8_t *rows);
 
-/* Writes row `row` as f32[cols]. */
+/* Writes row `row` to out, f32[cols]. */
 void hs_tensor_row(const hs_tensor *t, int row, float *out);
 
 /* For scalar references: u of row r (0..3), column k (0..31) of a tile, and its d and m before row_scale. */
 int hs_tile_value(hs_pack pack, const uint8_t *tile, int r, int k);
 float hs_tile_scale(hs_pack pack, const uint8_t *tile, int r, int k, float *m);
 
+/* Gives the memory back; the tensor is absent then. */
 void hs_tensor_free(hs_tensor *t);
 
 #endif

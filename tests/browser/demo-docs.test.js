@@ -12,7 +12,7 @@ import { modelPath } from '../node/helpers/model.js';
 import { CHAT_TEMPLATE, randomModel } from '../node/helpers/random-model.js';
 import { axeViolations } from './helpers/axe.js';
 import { addTestPage } from './helpers/demo-app.js';
-import { BROWSERS, openBrowser, serveDemo, TIMEOUT_MS } from './helpers/demo.js';
+import { BROWSERS, darken, openBrowser, serveDemo, TIMEOUT_MS } from './helpers/demo.js';
 
 const CTX = 8192;
 const TOKENS = 200;
@@ -209,7 +209,7 @@ class User {
  * @param {(user: User) => Promise<void>} walk
  */
 async function inBrowser(name, walk) {
-  const { browser, newPage, problems } = await openBrowser(name);
+  const { browser, newPage, problems } = await openBrowser(name, { dark: name === 'Firefox' });
   try {
     const page = await newPage();
     await page.setViewport({ width: 1100, height: 900 });
@@ -482,7 +482,7 @@ async function reopened(user) {
   assert.ok(await user.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing is wider than a phone');
   await user.isFine('narrow');
   if (user.name === 'Chromium') {
-    await user.page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
+    await darken(user.page);
     await user.isFine('dark');
   }
   await user.page.setViewport({ width: 1100, height: 900 });

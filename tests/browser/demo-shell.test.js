@@ -17,14 +17,19 @@ const TEXT = 'The lighthouse at Varn was built in 1823 by Elsa Holm, who kept it
 
 let folder = '';
 let model = '';
+let deepModel = '';
 let badFile = '';
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'halfspace-shell-'));
   model = join(folder, 'tiny.gguf');
+  deepModel = join(folder, 'deep.gguf');
   badFile = join(folder, 'bad.gguf');
   const keys = { 'tokenizer.chat_template': CHAT_TEMPLATE };
   await writeFile(model, randomModel({ arch: 'llama', tied: false, printable: true, metadata: { context_length: 8192 }, keys }));
+  // A token takes 72 KB of an f32 cache: 70,000 do not fit in 4 GB.
+  const deep = { type: /** @type {const} */ ('Q4_K'), layers: 64, metadata: { context_length: 131072 }, keys };
+  await writeFile(deepModel, randomModel({ arch: 'llama', ...deep }));
   await writeFile(badFile, 'this is not a model at all, whatever its name says');
   await mkdir(SCREENSHOTS, { recursive: true });
 });
@@ -110,14 +115,25 @@ class User {
     );
   }
 
+  /** @param {string} text */
+  async paste(text) {
+    await this.page.$eval('#documents details', (found) => (found.open = true));
+    await this.page.$eval('#documents textarea', (found, value) => (found.value = value), text);
+    await this.page.$eval('#documents form', (found) => found.requestSubmit());
+  }
+
   /** Pastes a text of one's own as the document. */
   async openText() {
-    await this.page.$eval('#documents details', (found) => (found.open = true));
-    await this.page.$eval('#documents textarea', (found, text) => (found.value = text), TEXT);
-    await this.page.$eval('#documents form', (found) => found.requestSubmit());
+    await this.paste(TEXT);
     await this.sees('#documents', /Elsa Holm|lighthouse/);
-    await this.idle();
     await this.page.waitForFunction(() => document.body.dataset.stage === 'document', { timeout: TIMEOUT_MS / 4 });
+    await this.idle();
+  }
+
+  /** @param {string} question */
+  async ask(question) {
+    await this.page.$eval('#question', (found, text) => /** @type {HTMLInputElement} */ (found.value = text), question);
+    await this.page.$eval('#conversation form', (found) => /** @type {HTMLFormElement} */ (found).requestSubmit());
   }
 
   /** A picture, and what axe says. @param {string} state */
@@ -127,24 +143,36 @@ class User {
   }
 }
 
-/** Keeps every worker that the page makes, for the test to end one. */
+/** Keeps every worker that the page makes, for the test to end one, or, where it set stillborn, ends it before it begins to run. */
 function keepWorkers() {
   const scope = /** @type {any} */ (globalThis);
   scope.workers = [];
+  scope.stillborn = false;
   scope.Worker = class extends Worker {
     /** @param {string | URL} url @param {WorkerOptions} options */
     constructor(url, options) {
       super(url, options);
       scope.workers.push(this);
+      if (scope.stillborn) this.terminate();
     }
   };
 }
+
+/** A minute is over in a second or so. */
+function hurry() {
+  const { setInterval } = globalThis;
+  const faster = (/** @type {() => void} */ run, /** @type {number} */ ms) => setInterval(run, ms / 50);
+  Object.assign(globalThis, { setInterval: faster });
+}
+
+/** @param {import('puppeteer-core').Page} page @param {boolean} stillborn */
+const setStillborn = (page, stillborn) => page.evaluate((value) => void Object.assign(globalThis, { stillborn: value }), stillborn);
 
 const killWorker = (/** @type {import('puppeteer-core').Page} */ page) =>
   page.evaluate(() => /** @type {any} */ (globalThis).workers.at(-1).terminate());
 
 for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSERS))) {
-  test(name, { timeout: 2 * TIMEOUT_MS }, async (t) => {
+  test(name, { timeout: 3 * TIMEOUT_MS }, async (t) => {
     let site = await gatedSite({ model, folder: join(folder, `site-${name}`) });
     const { browser, newPage, problems } = await openBrowser(name);
     try {
@@ -194,10 +222,9 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
         await t.test(`a worker that is killed while ${when}: the engine and the document come back`, async () => {
           await user.change('#setting-maxTokens', when === 'idle' ? '16' : '4096');
           if (when === 'idle') await killWorker(page);
-          await page.$eval('#question', (found) => /** @type {HTMLInputElement} */ (found.value = 'Who built it?'));
-          await page.$eval('#conversation form', (found) => /** @type {HTMLFormElement} */ (found).requestSubmit());
+          await user.ask('Who built it?');
           if (when === 'decoding') {
-            await user.sees('#conversation', /Who built it\?[^]*Who built it\?[^]*\w{40}/);
+            await user.sees('#conversation', /Who built it\?[^]*Who built it\?[^]*\S{40}/);
             await killWorker(page);
           }
           await user.sees('#failure', /ended by the browser[^]*runs again, and “.*” is open/);
@@ -250,6 +277,58 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
         await page.bringToFront();
       });
 
+      await t.test('a worker that is killed before it begins to run: another try', async () => {
+        const early = new User(await newPage(), name);
+        await early.page.evaluateOnNewDocument(keepWorkers);
+        await early.page.evaluateOnNewDocument(hurry);
+        await early.page.goto(site.url);
+        await setStillborn(early.page, true);
+        await early.choose(model);
+        await early.sees('#failure', /ended by the browser/);
+        assert.match(await early.page.$eval('#failure code', (found) => found.textContent), /did not begin to run for 60 s/);
+        await early.idle();
+        await setStillborn(early.page, false);
+        await early.press('#failure', 'Try again');
+        await early.sees('#model', /tiny\.gguf: .*from your file/);
+        await early.idle();
+        await early.page.close();
+        await page.bringToFront();
+      });
+
+      await t.test('out of memory: the document is kept, and the engine starts again at the second try', async () => {
+        const greedy = new User(await newPage(), name);
+        await greedy.page.evaluateOnNewDocument(keepWorkers);
+        await greedy.page.evaluateOnNewDocument(hurry);
+        await greedy.page.goto(site.url);
+        for (const [setting, value] of Object.entries({ kv: 'f32', ctx: '131072', maxTokens: '8' }))
+          await greedy.change(`#setting-${setting}`, value);
+        await greedy.choose(deepModel);
+        await greedy.sees('#model', /deep\.gguf: .*from your file/);
+        await greedy.idle();
+        await greedy.openText();
+        await greedy.paste('far '.repeat(12_000));
+        await greedy.sees('#failure', /not enough memory[^]*Your document is kept/);
+        assert.match(
+          await greedy.page.$eval('#failure code', (found) => found.textContent),
+          /code out-of-memory · field ctx · value 7\d{4} · limit 5\d{4}$/,
+        );
+        await greedy.idle();
+        await greedy.sees('#documents .current', /lighthouse at Varn/);
+        await greedy.inspect('out-of-memory');
+        await setStillborn(greedy.page, true);
+        await greedy.press('#failure', 'Start the engine again');
+        await greedy.sees('#failure', /could not be started again: The engine was ended/);
+        await greedy.idle();
+        await setStillborn(greedy.page, false);
+        await greedy.press('#failure', 'Start the engine again');
+        await greedy.sees('#failure', /The engine runs again, and “The lighthouse at Varn.*” is open/);
+        await greedy.idle();
+        await greedy.ask('Who kept it?');
+        await greedy.sees('#conversation', /Who kept it\?[^]*8 tokens/);
+        await greedy.page.close();
+        await page.bringToFront();
+      });
+
       await t.test('an address that leads nowhere', async () => {
         await page.$eval('#model-url', (found, url) => /** @type {HTMLInputElement} */ (found.value = url), `${site.url}nothing.gguf`);
         await page.$eval('#model form', (found) => /** @type {HTMLFormElement} */ (found).requestSubmit());
@@ -290,10 +369,27 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
         await page.setViewport({ width: 360, height: 740 });
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360), 'nothing is wider than the screen');
         await user.inspect('phone');
-        if (name === 'Chromium') await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
-        await user.inspect('phone-dark');
         await page.setViewport({ width: 1280, height: 800 });
-        await user.inspect('dark');
+
+        const night = await openBrowser(name, { dark: true });
+        try {
+          const dark = new User(await night.newPage(), name);
+          await dark.page.goto(site.url);
+          await dark.click('#start');
+          await dark.sees('#model', /downloaded/);
+          await dark.idle();
+          await dark.page.$$eval('#settings details, #machine details, #model details', (all) =>
+            all.forEach((found) => (found.open = true)),
+          );
+          const paper = await dark.page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+          assert.ok(Number(/\d+/.exec(paper)?.[0]) < 64, `${paper} is dark`);
+          await dark.inspect('dark');
+          await dark.page.setViewport({ width: 360, height: 740 });
+          await dark.inspect('phone-dark');
+          assert.deepEqual(night.problems, []);
+        } finally {
+          await night.browser.close();
+        }
       });
 
       await t.test('deletes the stored models', async () => {

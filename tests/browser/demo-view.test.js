@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { CHAT_TEMPLATE, randomModel } from '../node/helpers/random-model.js';
 import { axeViolations } from './helpers/axe.js';
 import { addTestPage } from './helpers/demo-app.js';
-import { BROWSERS, openBrowser, serveDemo, TIMEOUT_MS } from './helpers/demo.js';
+import { BROWSERS, darken, openBrowser, serveDemo, TIMEOUT_MS } from './helpers/demo.js';
 import { longestTasks } from './helpers/trace.js';
 
 const CTX = 8192;
@@ -233,7 +233,7 @@ const continued = (page) =>
 
 for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSERS))) {
   test(`${name}: the text, the heads and the times of an answer`, { timeout: 2 * TIMEOUT_MS }, async () => {
-    const { browser, newPage, problems } = await openBrowser(name);
+    const { browser, newPage, problems } = await openBrowser(name, { dark: name === 'Firefox' });
     try {
       const page = await newPage();
       await open(page, TEXT, { attention: SPARSE });
@@ -311,7 +311,7 @@ for (const name of /** @type {(keyof typeof BROWSERS)[]} */ (Object.keys(BROWSER
       await inspect(page, `${name}-certified`);
 
       await page.setViewport({ width: 360, height: 800 });
-      await page.emulateMediaFeatures?.([{ name: 'prefers-color-scheme', value: 'dark' }]).catch(() => {}); // Chromium alone can
+      if (name === 'Chromium') await darken(page);
       await drawn(page);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing is wider than a phone');
       await inspect(page, `${name}-phone`);

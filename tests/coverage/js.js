@@ -1,5 +1,5 @@
-// Coverage of JavaScript from what V8 wrote (NODE_V8_COVERAGE, and tests/browser/helpers/coverage.js for pages): every process,
-// worker and page that ran a module counts. V8 counts blocks; which branches they are is told by the syntax tree.
+// Coverage of JavaScript from what V8 wrote (NODE_V8_COVERAGE): every process and worker that ran a module counts. V8 counts blocks;
+// which branches they are is told by the syntax tree.
 import { mergeScriptCovs } from '@bcoe/v8-coverage';
 import { parse } from 'acorn';
 import { convert } from 'ast-v8-to-istanbul';

@@ -4,6 +4,7 @@
  */
 #include "../../wasm/abi_attention.c"
 #include "fuzz.h"
+#include "kv/coordinates.h"
 
 enum { MOST_KEYS = 420,
        MOST_DIM = 32,

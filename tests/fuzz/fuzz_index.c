@@ -1,5 +1,6 @@
 /* The index through its exported functions: sequences of calls, good and bad, against a plain list of the stored keys. */
 #include "../../wasm/abi_attention.c"
+#include "../../wasm/abi_index.c"
 #include "fuzz.h"
 
 enum { MOST_KEYS = 900,

@@ -3,6 +3,7 @@
  * every byte as it was; whatever is accepted keeps attention, queries and changes inside of the arrays.
  */
 #include "../../wasm/abi_attention.c"
+#include "../../wasm/abi_index.c"
 #include "../../wasm/abi_record.c"
 #include "fuzz.h"
 

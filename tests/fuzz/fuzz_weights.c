@@ -47,7 +47,7 @@ static void multiply(input *in, const hs_tensor *w) {
     take_rows(in, x, TOKENS, w->cols);
     void *quantized = malloc(hs_act_bytes(w->cols, TOKENS)); /* exactly */
     hs_act_bind(&act, quantized, w->cols, TOKENS);
-    hs_act_quantize(x, w->cols, 0, TOKENS, &act);
+    hs_act_quantize(x, 0, TOKENS, &act);
     for (int row = 0; row < w->rows; row++) {
         if (row % 4 == 0) {
             hs_matmul_tile(w, row / 4, &act, y, 4);

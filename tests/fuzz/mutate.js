@@ -30,7 +30,7 @@ const mutation = fc.oneof(
   fc.record({ kind: fc.constant('insert'), at: place, bytes: fc.uint8Array({ minLength: 1, maxLength: 32 }) }),
 );
 
-/** Mutations to apply() one after the other; byField: whether places count the fields, or all bytes. */
+/** Mutations for mutated(), one after the other; byField: whether places count the fields, or all bytes. */
 export const mutations = fc.array(fc.tuple(fc.boolean(), mutation), { minLength: 1, maxLength: 4 });
 
 /** @param {Uint8Array} bytes @param {number} at @param {number} removed @param {Uint8Array} inserted */

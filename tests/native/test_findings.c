@@ -74,6 +74,113 @@ static void test_largest_rows(void) {
     abi_cache_free(c);
 }
 
+/* A cache that dropped its front is longer than its keys are many, and ReLU's scratch has room for these alone. */
+static void test_relu_after_drop(void) {
+    enum { ROUNDS = 100,
+           N = 128,
+           KEPT = 40 };
+    const hs_attention_params p = {.mode = HS_ATTENTION_RELU, .alpha = 1, .b = -0.1f, .scale = 0.25f};
+    float rows[2 * N * D], q[D], out[D], key[D], value[D];
+    for (int type = HS_KV_Q8; type <= HS_KV_F32; type++) {
+        cache *c = abi_cache_create(1, D, type, 128);
+        int status = HS_OK;
+        for (int round = 0; round < ROUNDS; round++) {
+            for (int i = 0; i < 2 * N * D; i++) rows[i] = random_unit();
+            status |= abi_cache_append(c, rows, rows + N * D, N) | abi_cache_remove(c, 0, abi_cache_length(c) - KEPT);
+        }
+        for (int i = 0; i < D; i++) q[i] = random_unit();
+        status |= abi_attend(c, q, 1, 1, &p, out);
+        double want[D] = {0}, mass = 0, error = 0;
+        for (int position = abi_cache_length(c) - KEPT; position < abi_cache_length(c); position++) {
+            double weight = -(double)p.b;
+            status |= abi_cache_row(c, 0, position, 0, key) | abi_cache_row(c, 0, position, 1, value);
+            for (int i = 0; i < D; i++) weight += (double)p.scale * (double)q[i] * (double)key[i];
+            mass += fmax(weight, 0);
+            for (int i = 0; i < D; i++) want[i] += fmax(weight, 0) * (double)value[i];
+        }
+        for (int i = 0; i < D; i++) error = fmax(error, fabs((double)out[i] - want[i] / mass));
+        ok(status == HS_OK && abi_cache_length(c) == ROUNDS * N && mass > 0 && error < 1e-5, "ReLU attention over %d keys of which %d are left: %.1e off", ROUNDS * N, KEPT, error);
+        abi_cache_free(c);
+    }
+}
+
+/* Logits in the thousands lie so far below what 4 bits made of them that no weight is left: such queries are answered exactly. */
+static void test_vanishing_weights(void) {
+    enum { N = 2000,
+           QUERIES = 100 };
+    static float rows[N * D];
+    hs_attention_params fast = {.mode = HS_ATTENTION_HSR, .strength = HS_FAST, .far_field = 2, .dense_below = 1, .dense_above = 1, .scale = 0.25f}, dense = {.mode = HS_ATTENTION_DENSE, .scale = 0.25f};
+    float q[D], out[D], want[D];
+    for (int type = HS_KV_Q8; type <= HS_KV_F32; type++) {
+        cache *c = abi_cache_create(1, D, type, 1024);
+        for (int i = 0; i < N * D; i++) rows[i] = 100 * random_unit();
+        int status = abi_cache_append(c, rows, rows, N), exact = 0, finite = 1, same = 1;
+        for (int query = 0; query < QUERIES; query++) {
+            for (int i = 0; i < D; i++) q[i] = 100 * random_unit();
+            abi_attend_stats_reset();
+            status |= abi_attend(c, q, 1, 1, &fast, out);
+            int is_dense = abi_attend_stats()->dense > 0;
+            status |= abi_attend(c, q, 1, 1, &dense, want);
+            exact += is_dense;
+            for (int i = 0; i < D; i++) finite &= isfinite(out[i]) != 0;
+            if (is_dense) same &= memcmp(out, want, sizeof out) == 0;
+        }
+        ok(status == HS_OK && finite && same && exact > 0 && exact < QUERIES, "logits in the thousands: %d of %d queries lost all weights, and have dense attention's bits", exact, QUERIES);
+        abi_cache_free(c);
+    }
+}
+
+/* Softmax attention of one query over the stored keys, in f64. */
+static void softmax_of(const cache *c, const float *q, double scale, double *out) {
+    double logits[1000], peak = -INFINITY, mass = 0;
+    float row[D];
+    int n = abi_cache_length(c);
+    for (int j = 0; j < n; j++) {
+        abi_cache_row(c, 0, j, 0, row);
+        logits[j] = 0;
+        for (int i = 0; i < D; i++) logits[j] += scale * (double)q[i] * (double)row[i];
+        peak = fmax(peak, logits[j]);
+    }
+    memset(out, 0, D * sizeof *out);
+    for (int j = 0; j < n; j++) {
+        double weight = exp(logits[j] - peak);
+        abi_cache_row(c, 0, j, 1, row);
+        mass += weight;
+        for (int i = 0; i < D; i++) out[i] += weight * (double)row[i];
+    }
+    for (int i = 0; i < D; i++) out[i] /= mass;
+}
+
+/* Certified attention where a float's rounding of a logit is a whole weight, or infinite as a factor: it ends, and its bound holds. */
+static void test_certified_far_logits(void) {
+    enum { N = 1000,
+           QUERIES = 8 };
+    static float rows[N * D];
+    hs_attention_params p = {.mode = HS_ATTENTION_HSR, .strength = HS_CERTIFIED, .dense_below = 1, .dense_above = 1, .scale = 0.25f};
+    for (int type = HS_KV_Q8; type <= HS_KV_F32; type++) {
+        for (float size = 1e2f; size < 1e11f; size *= 1e3f) {
+            cache *c = abi_cache_create(1, D, type, 128);
+            for (int i = 0; i < N * D; i++) rows[i] = size * random_unit();
+            int status = abi_cache_append(c, rows, rows, N), holds = 1;
+            double loosest = 0;
+            for (int query = 0; query < QUERIES; query++) {
+                float q[D], out[D];
+                double want[D], square = 0;
+                for (int i = 0; i < D; i++) q[i] = size * random_unit();
+                p.eps_of = query % 2 ? HS_EPS_OF_OUTPUT : HS_EPS_OF_VALUE;
+                abi_attend_stats_reset();
+                status |= abi_attend(c, q, 1, 1, &p, out);
+                softmax_of(c, q, (double)p.scale, want);
+                for (int i = 0; i < D; i++) square += ((double)out[i] - want[i]) * ((double)out[i] - want[i]);
+                holds &= sqrt(square) <= abi_attend_stats()->error;
+                loosest = fmax(loosest, abi_attend_stats()->error / (double)size);
+            }
+            ok(status == HS_OK && holds && loosest < 10, "numbers of %.0e: certified attention ends within its bounds, of %.1e of the numbers' size at most", (double)size, loosest);
+            abi_cache_free(c);
+        }
+    }
+}
+
 static void test_sizes(void) {
     cache *c = abi_cache_create(2, D, HS_KV_Q8, 128);
     float row[2 * D] = {0}, out[2 * D];
@@ -101,7 +208,7 @@ static void test_tiny_activations(void) {
     for (int i = 0; i < HS_BLOCK; i++) x[i] = (float)(i - 9) * 1e-40f;
     hs_act_bind(&a, buffer, HS_BLOCK, 1);
     for (int scalar = 0; scalar < 2; scalar++) {
-        (scalar ? hs_act_quantize_scalar : hs_act_quantize)(x, HS_BLOCK, 0, 1, &a);
+        (scalar ? hs_act_quantize_scalar : hs_act_quantize)(x, 0, 1, &a);
         for (int i = 0; i < HS_BLOCK; i++) zero &= hs_act_value(&a, 0, 0, i) == 0;
     }
     ok(zero, "denormal activations are zero");
@@ -159,6 +266,9 @@ int main(void) {
     test_certified_ends();
     test_block_before_start();
     test_largest_rows();
+    test_relu_after_drop();
+    test_vanishing_weights();
+    test_certified_far_logits();
     test_sizes();
     test_tiny_activations();
     test_weights_without_numbers();

@@ -81,7 +81,7 @@ static double relative_error(const float *got, const double *want, int n) {
     return sqrt(error / size);
 }
 
-/* A prompt in two blocks, then single tokens: each call's logits. Products of Q8_0 weights take activations of 8 bits. */
+/* A prompt in two blocks, then single tokens: each call's logits. Q8_0: the reference takes activations of f64, the core those of 16 bits. */
 static void test_forward(const char *name, hs_config config, int type, double limit) {
     random_model r;
     int32_t tokens[PROMPT + STEPS];
@@ -164,7 +164,10 @@ static void test_configs(void) {
     c = llama();
     ok((c.rms_eps = NAN, config_refused(&c, "norm epsilon")), "a norm epsilon that is not a number");
     c = llama();
+    ok((c.rms_eps = 0, config_refused(&c, "norm epsilon")) && hs_error_value() == 0 && hs_error_limit() == 0, "a norm epsilon of 0");
+    c = llama();
     ok((c.rope_theta = -1, config_refused(&c, "rope theta")), "a negative rope theta");
+    ok((c.rope_theta = 0, config_refused(&c, "rope theta")) && hs_error_value() == 0 && hs_error_limit() == 0, "a rope theta of 0");
     c = qwen3();
     ok((c.rope_factor = 0, config_refused(&c, "rope scaling factor")), "a rope scaling factor of 0");
 }

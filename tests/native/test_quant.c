@@ -6,7 +6,6 @@
 #include "quant/tensor.h"
 #include "self_test.h"
 #include "stored_weight.h"
-#include "base/hs.h"
 #include "tap.h"
 
 #include <math.h>
@@ -41,9 +40,9 @@ static void test_products(const hs_tensor *w, const char *name, int n) {
     void *buffer[2] = {calloc(bytes, 1), calloc(bytes, 1)};
     hs_act_bind(&a, buffer[0], COLS, n);
     hs_act_bind(&b, buffer[1], COLS, n);
-    hs_act_quantize(x, COLS, 0, (n + 1) / 2, &a);
-    hs_act_quantize(x, COLS, (n + 1) / 2, n / 2, &a);
-    hs_act_quantize_scalar(x, COLS, 0, n, &b);
+    hs_act_quantize(x, 0, (n + 1) / 2, &a);
+    hs_act_quantize(x, (n + 1) / 2, n / 2, &a);
+    hs_act_quantize_scalar(x, 0, n, &b);
     ok(memcmp(buffer[0], buffer[1], bytes) == 0, "%s: activations of %d tokens equal the reference bit by bit", name, n);
     double error = 0, largest = 0;
     for (int group = 0; group < 2; group++) {
@@ -114,7 +113,7 @@ static void test_float_rows(void) {
         for (int i = 0; i < TOKENS * COLS; i++) x[i] = random_normal();
         int status = hs_tensor_init(&w, float_types[t], 1, COLS);
         status |= hs_tensor_put_rows(&w, 0, 1, row);
-        hs_matmul_float_row(&w, 0, x, COLS, TOKENS, y, 1);
+        hs_matmul_float_row(&w, 0, x, TOKENS, y, 1);
         for (int i = 0; i < TOKENS; i++) {
             float wide[COLS];
             double sum = 0;
@@ -126,7 +125,7 @@ static void test_float_rows(void) {
         for (int i = 0; i < TOKENS; i++) error = fmax(error, fabs((double)(y[i] - want[i])));
         ok(status == 0 && error < 1e-3, "float type %d: error %.1e", float_types[t], error);
         float reference[TOKENS];
-        hs_matmul_float_row_scalar(&w, 0, x, COLS, TOKENS, reference, 1);
+        hs_matmul_float_row_scalar(&w, 0, x, TOKENS, reference, 1);
         double apart = 0;
         for (int i = 0; i < TOKENS; i++) apart = fmax(apart, fabs((double)(reference[i] - want[i])));
         ok(apart < 1e-5, "float type %d: the scalar reference, error %.1e", float_types[t], apart);

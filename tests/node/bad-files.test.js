@@ -52,8 +52,8 @@ function refused(name, run, expected) {
 const read = (file) => readGguf(memorySource(file));
 /** @param {Record<string, unknown>} changes @param {Buffer} [file] */
 async function configured(changes, file = models[0]) {
-  const { metadata, tensors } = await read(file);
-  return modelConfig({ metadata: { ...metadata, ...changes }, tensors });
+  const { metadata, ...rest } = await read(file);
+  return modelConfig({ metadata: { ...metadata, ...changes }, ...rest });
 }
 /** @param {Record<string, unknown>} changes @param {number} [model] */
 async function tokenizerWith(changes, model = 0) {

@@ -155,6 +155,7 @@ test('linear axes take any numbers, and dots of one pixel are one', () => {
   assert.ok(low[0] < middle[0] && Math.abs(low[0] + high[0] - 2 * middle[0]) <= 1, String(dots));
   assert.ok(low[1] > middle[1] && Math.abs(low[1] + high[1] - 2 * middle[1]) <= 1, String(dots));
   assert.match(svg, />-0\.6</); // a tick, without what adding up tenths leaves
+  assert.throws(() => lineChart('t', { x: 'x', y: 'y' }, [{ name: 'dots', points }]), RangeError);
 });
 
 /** What the kernels are off by, where that is more than rounding. @param {string} name */
@@ -267,7 +268,7 @@ test('settings of wllama', () => {
     assert.throws(() => names(name), { code: 'bad-argument', field: 'wllama-settings', value: name });
 });
 
-test('native llama.cpp takes the RoPE scaling that ours takes', { timeout: 120_000 }, async () => {
+test('native llama.cpp takes the RoPE scaling that ours takes', { timeout: 600_000 }, async () => {
   assert.throws(() => ropeOf({ model: '', ropeScaling: 'ntk' }), { code: 'bad-argument', field: 'rope-scaling' });
   const text =
     'Alice was beginning to get very tired of sitting by her sister on the bank, and of having nothing to do: once or twice she had';

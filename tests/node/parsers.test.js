@@ -16,6 +16,7 @@ import { HeaderReader } from '../../web/model/gguf-reader.js';
 import { LIMITS, readGguf } from '../../web/model/gguf.js';
 import { loadWeights } from '../../web/model/weights.js';
 import { readJson } from '../../web/server/http.js';
+import { readRequest } from '../../web/server/request.js';
 import { encodeHeader, LIMITS as SNAPSHOT, TYPES } from '../../web/snapshot/format.js';
 import { verifySnapshot } from '../../web/snapshot/inspect.js';
 import { readTokens } from '../../web/snapshot/resume.js';
@@ -25,21 +26,10 @@ import { memorySource, models } from '../fuzz/models.js';
 import { failure } from './helpers/failure.js';
 import { bytesOf, putTogether, takeApart, withHeader } from './helpers/snapshot-edit.js';
 
-/** @param {() => Promise<void>} run where pages have no SHA-256 */
-async function withoutSubtle(run) {
-  const descriptor = /** @type {PropertyDescriptor} */ (Object.getOwnPropertyDescriptor(globalThis, 'crypto'));
-  Object.defineProperty(globalThis, 'crypto', { value: {}, configurable: true });
-  try {
-    await run();
-  } finally {
-    Object.defineProperty(globalThis, 'crypto', descriptor);
-  }
-}
-
 describe('GGUF', async () => {
-  const { metadata, tensors } = await readGguf(memorySource(models[0]));
+  const { metadata, tensors, fingerprint } = await readGguf(memorySource(models[0]));
   /** @param {Record<string, unknown>} changes @param {import('../../web/model/config.js').RopeOptions} [rope] */
-  const config = (changes, rope) => modelConfig({ metadata: { ...metadata, ...changes }, tensors }, { rope });
+  const config = (changes, rope) => modelConfig({ metadata: { ...metadata, ...changes }, tensors, fingerprint }, { rope });
   const wrong = (/** @type {() => unknown} */ run, /** @type {[string, string, unknown?]} */ ...expected) =>
     assert.throws(run, failure(...expected));
 
@@ -60,7 +50,7 @@ describe('GGUF', async () => {
     wrong(() => config({}, { theta: 0 }), 'bad-argument', 'rope.theta', 0);
     wrong(() => config({}, { theta: 2, origContext: NaN }), 'bad-argument', 'rope.origContext', NaN);
     assert.equal(config({ 'general.name': ['x'] }).name, 'llama');
-    wrong(() => modelConfig({ metadata, tensors: [] }), 'bad-file', 'token_embd.weight');
+    wrong(() => modelConfig({ metadata, tensors: [], fingerprint }), 'bad-file', 'token_embd.weight');
   });
 
   test('Gemma 3 of 62 layers scales queries by the width per head', async () => {
@@ -213,6 +203,35 @@ describe('bodies of requests', () => {
     broken.destroy(new Error('gone'));
     await assert.rejects(readJson(/** @type {any} */ (broken), 10), { message: 'gone' });
   });
+
+  test('whose prompt is none', () => {
+    // A model that begins no text with a token of its own.
+    const engine = /** @type {any} */ ({
+      ctx: 9,
+      tokenizer: { vocabSize: 300 },
+      tokenize: (/** @type {string} */ text) => [...Buffer.from(text)],
+    });
+    const read = (/** @type {unknown} */ prompt) => readRequest('text', { model: 'm', prompt }, { engine, model: 'm', maxTokens: 4 });
+    assert.deepEqual([read('ab').ids, read(['ab']).ids, read([97, 299]).ids, read([[7]]).ids], [[97, 98], [97, 98], [97, 299], [7]]);
+    for (const [prompt, param, code] of /** @type {[unknown, string, string][]} */ ([
+      [undefined, 'prompt', 'missing_required_parameter'],
+      ['', 'prompt', 'invalid_value'],
+      [[], 'prompt', 'invalid_value'],
+      [[''], 'prompt', 'invalid_value'],
+      [['a', 'b'], 'prompt', 'invalid_value'],
+      [{}, 'prompt', 'invalid_value'],
+      [[1, 300], 'prompt[1]', 'invalid_value'],
+      [[1, -1], 'prompt[1]', 'invalid_value'],
+      ['123456789', 'prompt', 'context_length_exceeded'],
+    ]))
+      assert.throws(
+        () => read(prompt),
+        (/** @type {any} */ { status, body: { error } }) => {
+          assert.deepEqual([status, error.param, error.code], [400, param, code], JSON.stringify(prompt));
+          return true;
+        },
+      );
+  });
 });
 
 describe('snapshots', async () => {
@@ -317,12 +336,17 @@ describe('snapshots', async () => {
   });
 });
 
-// Last, as other tests need SHA-256 before they begin.
-test('without SHA-256 there is no fingerprint, and no snapshot', () =>
-  withoutSubtle(async () => {
+// Last, as other tests need the rest of `crypto` before they begin.
+test('what needs SHA-256 needs no crypto.subtle, which pages that are not secure do not have', async () => {
+  const descriptor = /** @type {PropertyDescriptor} */ (Object.getOwnPropertyDescriptor(globalThis, 'crypto'));
+  Object.defineProperty(globalThis, 'crypto', { value: {}, configurable: true });
+  try {
     const engine = await Engine.load(models[0], { variant: 'simd' });
     const prefix = await engine.prefill([5]);
-    assert.throws(() => prefix.snapshot(), failure('unsupported', 'crypto.subtle'));
-    prefix.free();
+    const again = await engine.resume(prefix.snapshot());
+    assert.deepEqual(again.ids, [5]);
     engine.close();
-  }));
+  } finally {
+    Object.defineProperty(globalThis, 'crypto', descriptor);
+  }
+});

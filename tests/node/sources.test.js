@@ -13,7 +13,7 @@ import { failure } from './helpers/failure.js';
 import { seededRandom } from './helpers/random.js';
 
 /** Where a fault would show as waiting without end. */
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 120_000;
 const random = seededRandom(7);
 const BYTES = Uint8Array.from({ length: 3_000_000 }, () => 256 * random());
 let folder = '';

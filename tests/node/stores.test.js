@@ -99,7 +99,7 @@ for (const what of /** @type {const} */ (['put', 'delete']))
     assert.deepEqual(found, what === 'put' ? { old: 8, new: 1, none: 0 } : { old: 2, new: 0, none: 1 });
   });
 
-test('files: killed at every step of a put', { timeout: 60_000 }, async () => {
+test('files: killed at every step of a put', { timeout: 600_000 }, async () => {
   const found = { old: 0, new: 0, none: 0 };
   for (let at = 1; ; at++) {
     const folder = await prepared();

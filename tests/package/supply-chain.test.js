@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 
 import { ROOT, runtimeDependencies, TABLE, tableOf } from '../../web/package/dependencies.js';
 
-const FOLDERS = ['.', 'tests/bench', 'tests/package', 'tests/runtimes'];
+const FOLDERS = ['.', 'tests/bench', 'tests/docs', 'tests/package', 'tests/runtimes'];
 
 test('every package of every lock file has one version, its hash, and comes from the registry', async () => {
   for (const folder of FOLDERS) {

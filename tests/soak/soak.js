@@ -13,7 +13,7 @@ const MB = 2 ** 20;
 const SEEDS = 6;
 const SAMPLE_MS = 1000;
 const FAULT_SHARE = 0.4;
-/** Of the time; caches of results, of compiled code and of the garbage collector fill up meanwhile. */
+/** Of the steps; scratch, caches of results, of compiled code and of the garbage collector fill up meanwhile. */
 const WARM_UP = 0.4;
 /** Least-squares slopes of what the engines hold, of what their memories have grown to, and of the process, in bytes a minute. */
 const BOUNDS = { used: 1, grown: 65_536, rss: MB };
@@ -23,12 +23,13 @@ const LONG_MINUTES = 8;
 /**
  * @typedef {object} SoakOptions
  * @property {number} ms
+ * @property {number} [least] steps that are taken, however long they take; default none
  * @property {number} seed
  * @property {string | Uint8Array} model
  * @property {number} [tokens] of a prompt at most, default 400
  * @property {(line: string) => void} [log]
  *
- * @typedef {{minutes: number, used: number, grown: number, rss: number}} Sample
+ * @typedef {{step: number, minutes: number, used: number, grown: number, rss: number}} Sample
  */
 
 /** @param {Sample[]} samples @param {keyof typeof BOUNDS} key @returns {number} per minute */
@@ -60,7 +61,7 @@ function expectations({ model, tokens }) {
  * @returns {Promise<{steps: number, compared: number, faults: Record<string, number>, slopes: Record<keyof typeof BOUNDS, number>, bounds: typeof BOUNDS, last: Sample}>}
  * @throws {Error} a result differs, a fault ends otherwise than it should, or memory grows
  */
-export async function soak({ ms, seed, model, tokens = 400, log = () => {} }) {
+export async function soak({ ms, least = 0, seed, model, tokens = 400, log = () => {} }) {
   const random = seededRandom(seed);
   const pick = (/** @type {string[]} */ names) => names[Math.floor(random() * names.length)];
   const expected = expectations({ model, tokens });
@@ -104,7 +105,7 @@ export async function soak({ ms, seed, model, tokens = 400, log = () => {} }) {
     );
   };
 
-  while (performance.now() - began < ms) {
+  while (performance.now() - began < ms || steps < least) {
     steps++;
     const stage = stages[steps % stages.length];
     if (random() < FAULT_SHARE) await fault(stage, pick(Object.keys(FAULTS)));
@@ -121,7 +122,13 @@ export async function soak({ ms, seed, model, tokens = 400, log = () => {} }) {
     const sum = (/** @type {(wasm: import('../../web/core/wasm-loader.js').Wasm) => number} */ of) =>
       memories.reduce((all, one) => all + of(one), 0);
     const used = sum(({ exports }) => exports.hs_memory_used() >>> 0);
-    samples.push({ minutes: minutes(), used, grown: sum(({ memory }) => memory.buffer.byteLength), rss: process.memoryUsage.rss() });
+    samples.push({
+      step: steps,
+      minutes: minutes(),
+      used,
+      grown: sum(({ memory }) => memory.buffer.byteLength),
+      rss: process.memoryUsage.rss(),
+    });
     if (minutes() >= told + 1) {
       told = Math.floor(minutes());
       tell();
@@ -129,7 +136,7 @@ export async function soak({ ms, seed, model, tokens = 400, log = () => {} }) {
   }
   tell();
   for (const { engine } of stages) engine.close();
-  const late = samples.filter((sample) => sample.minutes > (WARM_UP * ms) / 60_000);
+  const late = samples.filter(({ step }) => step > WARM_UP * steps);
   assert.ok(late.length >= 3, `${late.length} samples of memory`);
   const slopes = { used: slope(late, 'used'), grown: slope(late, 'grown'), rss: slope(late, 'rss') };
   for (const key of /** @type {const} */ (['used', 'grown', 'rss'])) {

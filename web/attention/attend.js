@@ -29,12 +29,12 @@ const MAX_QUERIES = 2 ** 24;
  *
  * @typedef {object} ReportedKeys of one query and KV head. Dense and fast list a key once for all query heads of the group;
  *   relu, certified and exact once for each that took it, with the shares of the others 0.
- * @property {Int32Array} positions
+ * @property {Int32Array} positions of the keys
  * @property {Float32Array} shares [positions][group] their share of the weight of each query head of the group
  *
- * @typedef {object} Attended
+ * @typedef {object} Attended what attend() gives
  * @property {Float32Array} output [n][heads][headDim]; zeros for a query that sees no key, or with relu no weight
- * @property {import('./params.js').AttentionStats & {timeMs: number}} stats
+ * @property {import('./params.js').AttentionStats & {timeMs: number}} stats what it cost, and the error: a bound or an estimate; timeMs: of the call
  * @property {ReportedKeys[]} [reported] [n * kvHeads] of query i and KV head h at i * kvHeads + h, when asked for
  *
  * @typedef {object} Call
@@ -144,11 +144,11 @@ function attendReported(call, output) {
 
 /**
  * Attention of n queries over a cache. Heads are split evenly and in order among the KV heads.
- * @param {KvCache} cache
+ * @param {KvCache} cache whose keys and values are attended to
  * @param {import('./rows.js').Rows} queries [n][heads][headDim], heads a multiple of kvHeads, up to 16 times as many and 256
- * @param {AttendOptions} [options]
+ * @param {AttendOptions} [options] which keys each query sees, and how they are weighed; default fast half-space reporting over all
  * @returns {Attended}
- * @throws {import('../errors.js').HalfspaceError}
+ * @throws {import('../errors.js').HalfspaceError} bad-argument: queries or an option, with field, value and limit; out-of-memory; closed
  */
 export function attend(cache, queries, options = {}) {
   const began = performance.now();
@@ -164,13 +164,15 @@ export function attend(cache, queries, options = {}) {
 /**
  * The paper's threshold for ReLU attention (arXiv 2410.10165), in logits of scale 1 / sqrt(d): where coordinates of n keys
  * and m queries are independent and normal, with probability 1 - delta no query has more than 2 n^(4/5) keys at or above it.
- * @param {object} given
+ * @param {object} given what the keys and queries are like
  * @param {number} given.n keys
  * @param {number} given.d numbers per key
  * @param {number} [given.m] queries, default 1
  * @param {number} [given.delta] 0..1, default 0.01
  * @param {number} [given.sigmaQ] deviation of the queries' coordinates, default 1
  * @param {number} [given.sigmaK] deviation of the keys' coordinates, default 1
+ * @returns {number} for `b` of attend()
+ * @throws {import('../errors.js').HalfspaceError} bad-argument: a number that is out of range
  */
 export function reluThreshold({ n, d, m = 1, delta = 0.01, sigmaQ = 1, sigmaK = 1 }) {
   for (const [field, value] of Object.entries({ n, d, m })) checkInteger(field, value, 1, Number.MAX_SAFE_INTEGER);

@@ -1,4 +1,4 @@
-/** Measures the steps of a query on this machine for the index's cost model (src/hsr/hits.h, hs_index_costs). */
+/** Measures the steps of a query on this machine for the index's cost model (src/hsr/cost.h, hs_index_costs). */
 import { elapsedSince } from '../elapsed.js';
 import { HalfspaceError } from '../errors.js';
 import { STRATEGIES } from './core.js';

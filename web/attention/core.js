@@ -5,17 +5,18 @@ import { badArgument } from '../errors.js';
 /** Rows pass through buffers of this many bytes as f32, a part after the other. */
 const STAGE_BYTES = 1 << 20;
 
-/** HS_COORDINATE_LIMIT of src/kv/growing.h, for queries too: no inner product overflows. */
+/** HS_COORDINATE_LIMIT of src/kv/coordinates.h, for queries too: no inner product overflows. */
 export const COORDINATE_LIMIT = 1e15;
 
 /** Results of one call; where there are more a second one is made. */
 export const FIRST_ROOM = 1 << 16;
 
-/** hs_strategy of src/hsr/hits.h. */
+/** hs_strategy of src/hsr/cost.h. */
 export const STRATEGIES = { auto: 0, brute: 1, screen: 2, tree: 3 };
 
 /** @typedef {import('../core/wasm-loader.js').LoadOptions} LoadOptions */
 
+/** @internal */
 export class Core {
   /** @param {import('../core/wasm-loader.js').Wasm} wasm */
   constructor(wasm) {

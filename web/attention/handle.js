@@ -7,7 +7,7 @@ import { badArgument, HalfspaceError } from '../errors.js';
 const HEAD_DIM = { least: 16, most: 256, multiple: 8 };
 
 /**
- * @typedef {object} Shape
+ * @typedef {object} Shape of an index or a cache
  * @property {number} headDim numbers per key, 16..256, a multiple of 8
  * @property {'q8' | 'f32'} [type] how keys (and values) are stored: int8 with a scale per row (default), or f32
  * @property {number} [maxChunk] keys that are sorted together at most: 128, 1024 (default), 8192 or 65536; more gives closer
@@ -35,18 +35,21 @@ export function checkShape({ headDim, type = 'q8', maxChunk = 1024 }) {
   return { headDim, type, maxChunk, typeCode };
 }
 
+/** An object inside the core. */
 export class Handle {
   #pointer;
   #name;
   #bytes;
 
   /**
+   * @internal
    * @param {import('./core.js').Core} core
    * @param {string} name what errors call it, and its exports begin with: hs_<name>_free
    * @param {() => number} create
    */
   constructor(core, name, create) {
     const before = core.used();
+    /** @internal */
     this.core = core;
     this.#name = name;
     this.#pointer = create() >>> 0;
@@ -54,7 +57,7 @@ export class Handle {
     this.#bytes = core.used() - before;
   }
 
-  /** @throws {HalfspaceError} closed */
+  /** @internal @throws {HalfspaceError} closed */
   get pointer() {
     if (this.#pointer === 0) throw new HalfspaceError('closed', `the ${this.#name} was freed`, { field: this.#name });
     return this.#pointer;
@@ -67,6 +70,7 @@ export class Handle {
 
   /**
    * Runs something that may change what the object holds.
+   * @internal
    * @template T
    * @param {() => T} run
    * @returns {T}
@@ -82,6 +86,7 @@ export class Handle {
 
   /**
    * The object's own export of this name.
+   * @internal
    * @param {string} name
    * @param {number[]} args after the pointer
    */
@@ -89,7 +94,7 @@ export class Handle {
     return this.core.exports[`hs_${this.#name}_${name}`](this.pointer, ...args);
   }
 
-  /** Keys held: those that were not removed. */
+  /** Keys held: those that were not removed. @throws {HalfspaceError} closed */
   get size() {
     return this.call('size');
   }
@@ -110,18 +115,19 @@ if (Symbol.dispose)
 export class GrowingHandle extends Handle {
   #revision = 0;
 
-  /** Counts changes of what it holds. */
+  /** Counts changes of what it holds. @internal */
   get revision() {
     return this.#revision;
   }
 
-  /** @returns {number} the new revision */
+  /** @internal @returns {number} the new revision */
   changed() {
     return ++this.#revision;
   }
 
   /**
    * Appends part by part; where one fails all that came before it in the same call is taken back.
+   * @internal
    * @param {number} rows
    * @param {number} width numbers per row
    * @param {(from: number, count: number) => void} append
@@ -140,15 +146,16 @@ export class GrowingHandle extends Handle {
     });
   }
 
-  /** Positions that were handed out: the next key's. */
+  /** Positions that were handed out: the next key's. @throws {HalfspaceError} closed */
   get length() {
     return this.call('length');
   }
 
   /**
    * Removes the keys at positions from..to-1; other keys keep their positions.
-   * @param {number} from
-   * @param {number} [to] default from + 1
+   * @param {number} from 0..length
+   * @param {number} [to] from..length, default from + 1
+   * @throws {HalfspaceError} bad-argument: out of range, with field, value and limit; closed
    */
   remove(from, to = from + 1) {
     const { length } = this;
@@ -160,7 +167,8 @@ export class GrowingHandle extends Handle {
 
   /**
    * Keeps positions below `length`; the next key gets position `length`.
-   * @param {number} length
+   * @param {number} length 0 to what it was
+   * @throws {HalfspaceError} bad-argument: out of range, with field, value and limit; closed
    */
   truncate(length) {
     checkInteger('length', length, 0, this.length);

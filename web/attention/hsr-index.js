@@ -17,8 +17,8 @@ import { StreamedHandle } from './streamed.js';
  * @property {number} keysScreened 4-bit products
  * @property {number} keysRefined 8-bit products, or f32 ones
  * @property {number} keysExact products in double
- * @property {number} keysReported
- * @property {number} timeMs
+ * @property {number} keysReported keys of the answer
+ * @property {number} timeMs milliseconds
  *
  * @typedef {import('./query.js').Hits & {stats: IndexStats}} Reported products are those of the stored keys
  */
@@ -32,6 +32,7 @@ export class HsrIndex extends StreamedHandle {
 
   /**
    * Use HsrIndex.create().
+   * @internal
    * @param {import('./core.js').Core} core
    * @param {import('./handle.js').Shape} shape
    */
@@ -40,16 +41,20 @@ export class HsrIndex extends StreamedHandle {
     super(core, 'index', { kind: 'index', headDim, kvHeads: 1, type, maxChunk }, () =>
       core.exports.hs_index_create(headDim, typeCode, maxChunk),
     );
+    /** Numbers per key. */
     this.headDim = headDim;
+    /** How keys are stored: 'q8' or 'f32'. */
     this.type = type;
     /** Bytes that a key takes in a long index; queries take 8 more per key. */
     this.bytesPerKey = core.exports.hs_bytes_per_key(headDim, typeCode, maxChunk, 1);
   }
 
   /**
-   * @param {import('./handle.js').Shape & {keys?: Rows}} options keys: first ones to append
+   * An index, empty or over some keys.
+   * @param {import('./handle.js').Shape & {keys?: Rows}} options keys: first ones to append, [n][headDim]
    * @returns {Promise<HsrIndex>}
-   * @throws {import('../errors.js').HalfspaceError}
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: an option, or a key that is not finite; context-full: more than
+   *   2^24 keys; out-of-memory; no-simd
    */
   static async create(options) {
     checkShape(options);
@@ -68,6 +73,7 @@ export class HsrIndex extends StreamedHandle {
    * by it from then on, in every index of the instance. Before, it goes by measurements of a server.
    * @param {import('./core.js').LoadOptions} [wasm] the instance, as in create()
    * @returns {Promise<import('./calibrate.js').Costs>}
+   * @throws {import('../errors.js').HalfspaceError} out-of-memory; no-simd; unsupported: the clock stands still here
    */
   static async calibrate(wasm) {
     const core = await coreOf(wasm);
@@ -78,6 +84,7 @@ export class HsrIndex extends StreamedHandle {
    * Appends one or many keys, all or none.
    * @param {Rows} keys [n][headDim], finite and at most 1e15 in magnitude
    * @returns {number} the position of the first one
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: a key is not finite; context-full: beyond 2^24 keys; out-of-memory; closed
    */
   append(keys) {
     const { core, pointer, length, headDim } = this;
@@ -90,10 +97,11 @@ export class HsrIndex extends StreamedHandle {
 
   /**
    * All keys with product >= b.
-   * @param {Rows} query [headDim]
-   * @param {number} b
-   * @param {{strategy?: Strategy}} [options]
+   * @param {Rows} query [headDim], finite
+   * @param {number} b threshold, as an inner product; any finite number
+   * @param {{strategy?: Strategy}} [options] strategy: how to look, default auto
    * @returns {Reported} in order of positions
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: query, b or strategy; out-of-memory: for the answer; closed
    */
   report(query, b, { strategy = 'auto' } = {}) {
     const { pointer, size } = this;
@@ -105,9 +113,11 @@ export class HsrIndex extends StreamedHandle {
 
   /**
    * The number of keys with product >= b.
-   * @param {Rows} query [headDim]
-   * @param {number} b
-   * @param {{strategy?: Strategy}} [options]
+   * @param {Rows} query [headDim], finite
+   * @param {number} b threshold, as an inner product; any finite number
+   * @param {{strategy?: Strategy}} [options] strategy: how to look, default auto
+   * @returns {number}
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: query, b or strategy; closed
    */
   count(query, b, { strategy = 'auto' } = {}) {
     const { core, pointer } = this;
@@ -120,8 +130,9 @@ export class HsrIndex extends StreamedHandle {
    * @param {Rows} query [headDim]
    * @param {number} r 1..size
    * @param {{strategy?: Strategy, guess?: number, temporal?: boolean}} [options] guess: about what the r-th product is, which
-   *   saves time when it is near; temporal: guess the r-th product of the last top()
+   *   saves time when it is near; temporal: guess the r-th product of the last top(); strategy: how to look, default auto
    * @returns {Reported} largest first, equal ones in order of positions
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: query, r, guess or strategy; out-of-memory: for the answer; closed
    */
   top(query, r, { strategy = 'auto', guess, temporal = false } = {}) {
     const { pointer, size } = this;
@@ -137,8 +148,9 @@ export class HsrIndex extends StreamedHandle {
 
   /**
    * The key as stored.
-   * @param {number} position
+   * @param {number} position 0..length-1
    * @returns {Float32Array} [headDim]
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: out of range, or the key was removed; closed
    */
   key(position) {
     const key = this.#key(checkInteger('position', position, 0, this.length - 1));
@@ -149,7 +161,9 @@ export class HsrIndex extends StreamedHandle {
   /**
    * No less than the distance of the key that was appended from the one stored; 0 for f32. For any query the product of the
    * appended key is within this times the query's length of the one reported, up to rounding.
-   * @param {number} position
+   * @param {number} position 0..length-1
+   * @returns {number} a length, in units of keys
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: out of range, or the key was removed; closed
    */
   keyDistance(position) {
     checkInteger('position', position, 0, this.length - 1);
@@ -158,7 +172,7 @@ export class HsrIndex extends StreamedHandle {
     return distance;
   }
 
-  /** The keys held, in order of positions, as they are when the iteration comes to them. */
+  /** The keys held, in order of positions, as they are when the iteration comes to them. @throws {import('../errors.js').HalfspaceError} closed */
   *[Symbol.iterator]() {
     for (let position = 0; position < this.length; position++) {
       const key = this.#key(position);

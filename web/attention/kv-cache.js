@@ -15,6 +15,7 @@ const MAX_HEADS = 256;
 export class KvCache extends StreamedHandle {
   /**
    * Use KvCache.create().
+   * @internal
    * @param {import('./core.js').Core} core
    * @param {import('./handle.js').Shape & {kvHeads?: number}} shape
    */
@@ -24,17 +25,21 @@ export class KvCache extends StreamedHandle {
     super(core, 'cache', { kind: 'cache', headDim, kvHeads, type, maxChunk }, () =>
       core.exports.hs_cache_create(kvHeads, headDim, typeCode, maxChunk),
     );
+    /** Numbers per key. */
     this.headDim = headDim;
+    /** KV heads, each with a key and a value at every position. */
     this.kvHeads = kvHeads;
+    /** How keys and values are stored: 'q8' or 'f32'. */
     this.type = type;
     /** Bytes that a position takes in a long cache, key and value of every KV head and the index together. */
     this.bytesPerKey = kvHeads * core.exports.hs_bytes_per_key(headDim, typeCode, maxChunk, 0);
   }
 
   /**
+   * An empty cache.
    * @param {import('./handle.js').Shape & {kvHeads?: number}} options kvHeads: 1 (default) to 256
    * @returns {Promise<KvCache>}
-   * @throws {import('../errors.js').HalfspaceError}
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: an option; out-of-memory; no-simd
    */
   static async create(options) {
     checkShape(options);
@@ -43,8 +48,10 @@ export class KvCache extends StreamedHandle {
 
   /**
    * Appends one or many positions, all or none.
-   * @param {{keys: Rows, values: Rows}} rows each [n][kvHeads][headDim], finite and at most 1e15 in magnitude
+   * @param {{keys: Rows, values: Rows}} rows keys and values, each [n][kvHeads][headDim], finite and at most 1e15 in magnitude
    * @returns {number} the first one's position
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: a number is not finite, or keys and values differ in length;
+   *   context-full: beyond 2^24 positions; out-of-memory; closed
    */
   append({ keys, values }) {
     const { core, pointer, length, headDim, kvHeads } = this;
@@ -66,9 +73,10 @@ export class KvCache extends StreamedHandle {
 
   /**
    * The key as stored.
-   * @param {number} position
-   * @param {number} [kvHead]
+   * @param {number} position 0..length-1
+   * @param {number} [kvHead] 0 (default) to kvHeads-1
    * @returns {Float32Array} [headDim]
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: out of range, or dropped with what was removed; closed
    */
   key(position, kvHead = 0) {
     return this.#row(0, position, kvHead);
@@ -76,9 +84,10 @@ export class KvCache extends StreamedHandle {
 
   /**
    * The value as stored.
-   * @param {number} position
-   * @param {number} [kvHead]
+   * @param {number} position 0..length-1
+   * @param {number} [kvHead] 0 (default) to kvHeads-1
    * @returns {Float32Array} [headDim]
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: out of range, or dropped with what was removed; closed
    */
   value(position, kvHead = 0) {
     return this.#row(1, position, kvHead);
@@ -86,8 +95,9 @@ export class KvCache extends StreamedHandle {
 
   /**
    * attend() for a stream of queries, on what the cache holds when each of them comes.
-   * @param {import('./attend.js').AttendOptions & {signal?: AbortSignal}} [options]
+   * @param {import('./attend.js').AttendOptions & {signal?: AbortSignal}} [options] of attend(); signal: ends the stream with 'aborted'
    * @returns {TransformStream<Rows, import('./attend.js').Attended>}
+   * @throws {import('../errors.js').HalfspaceError} aborted; what attend() throws is the stream's error
    */
   attendStream(options = {}) {
     return attendStreamOf(this, options);

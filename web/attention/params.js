@@ -89,13 +89,13 @@ const RANGES = {
  *
  * @typedef {object} AttentionStats sums over queries, and heads and layers where there are several. Dense and fast count a key
  *   once for all query heads that share its KV head; relu, certified and exact take these one by one and count it for each.
- * @property {number} keysVisible
+ * @property {number} keysVisible keys that were to be attended to
  * @property {number} keysScreened keys whose 4-bit product was computed
  * @property {number} keysRefined keys whose 8-bit (or f32) product was read because 4 bits did not decide
  * @property {number} keysExact keys with exact weight and value
  * @property {number} keysValued keys that gave their own value an estimated weight
- * @property {number} leavesTotal
- * @property {number} leavesOpened
+ * @property {number} leavesTotal leaves of 16 keys that there were
+ * @property {number} leavesOpened of them, those whose keys were screened
  * @property {number} exactFraction keysExact / keysVisible
  * @property {number} valuedFraction keysValued / keysVisible
  * @property {number} queries query heads

@@ -16,8 +16,8 @@ const MAX_KEYS = 2 ** 24;
  * @typedef {object} TreeStats what a query cost
  * @property {number} nodesVisited boxes compared with the half-space
  * @property {number} keysTested products of keys in leaves that its hyperplane may cross
- * @property {number} keysReported
- * @property {number} timeMs
+ * @property {number} keysReported keys of the answer
+ * @property {number} timeMs milliseconds
  *
  * @typedef {import('./query.js').Hits & {stats: TreeStats}} Reported
  */
@@ -29,20 +29,23 @@ const MAX_KEYS = 2 ** 24;
 export class PartitionTree extends Handle {
   /**
    * Use PartitionTree.create().
+   * @internal
    * @param {import('./core.js').Core} core
    * @param {number} dim
    * @param {() => number} build
    */
   constructor(core, dim, build) {
     super(core, 'partition', build);
+    /** Numbers per key. */
     this.dim = dim;
   }
 
   /**
+   * A tree over keys.
    * @param {{keys: Rows, dim: number, wasm?: import('./core.js').LoadOptions}} options keys: 1 to 2^24 of them, finite and at
    *   most 1e15 in magnitude; dim: 1..4 numbers each; wasm: the instance, as of HsrIndex
    * @returns {Promise<PartitionTree>}
-   * @throws {import('../errors.js').HalfspaceError}
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: dim, or the keys; out-of-memory; no-simd
    */
   static async create({ keys, dim, wasm }) {
     checkInteger('dim', dim, 1, MAX_DIM);
@@ -63,9 +66,10 @@ export class PartitionTree extends Handle {
 
   /**
    * All keys with product >= b.
-   * @param {Rows} query [dim]
-   * @param {number} b
+   * @param {Rows} query [dim], finite
+   * @param {number} b threshold, as an inner product; any finite number
    * @returns {Reported} in an order that is the same for all queries
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: query or b; out-of-memory: for the answer; closed
    */
   report(query, b) {
     const { size } = this;
@@ -77,8 +81,10 @@ export class PartitionTree extends Handle {
 
   /**
    * The number of keys with product >= b; a part of the tree that lies inside the half-space is counted without a look at its keys.
-   * @param {Rows} query [dim]
-   * @param {number} b
+   * @param {Rows} query [dim], finite
+   * @param {number} b threshold, as an inner product; any finite number
+   * @returns {number}
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: query or b; closed
    */
   count(query, b) {
     const { core, dim, pointer } = this;
@@ -91,6 +97,7 @@ export class PartitionTree extends Handle {
    * @param {Rows} query [dim]
    * @param {number} r 1..size
    * @returns {Reported} largest first, equal ones in order of positions
+   * @throws {import('../errors.js').HalfspaceError} bad-argument: query or r; out-of-memory: for the answer; closed
    */
   top(query, r) {
     checkInteger('r', r, 1, this.size);

@@ -7,8 +7,8 @@ import { vectorsOf } from './rows.js';
 const LARGEST_FLOAT = 3.4028234663852886e38;
 
 /**
- * @typedef {object} Hits
- * @property {Int32Array} positions
+ * @typedef {object} Hits what a query found
+ * @property {Int32Array} positions of the keys
  * @property {Float32Array} products of the query and the key, rounded once to f32
  */
 

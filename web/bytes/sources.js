@@ -1,7 +1,7 @@
 /** Where bytes come from: a path, a URL, a File, or memory, behind one interface of ranges and streams. */
 import { orAborted, throwIfAborted } from '../abort.js';
 import { HalfspaceError } from '../errors.js';
-import { builtin, inNode } from '../runtime.js';
+import { builtin, inNode } from '../core/runtime.js';
 import { openHttp } from './http.js';
 
 const FILE_CHUNK_BYTES = 1 << 20;
@@ -9,13 +9,13 @@ const FILE_CHUNK_BYTES = 1 << 20;
 /**
  * @typedef {(url: string | URL, init?: RequestInit) => Promise<Response>} Fetch as the global one, for example of a binding
  *
- * @typedef {object} ByteSource
- * @property {string} name
+ * @typedef {object} ByteSource bytes that are open for reading
+ * @property {string} name for messages
  * @property {number} size bytes
  * @property {(offset: number, length: number, options?: {signal?: AbortSignal}) => Promise<Uint8Array>} read exactly these bytes
  * @property {(offset: number, length: number, options?: {signal?: AbortSignal}) => AsyncIterable<Uint8Array>} stream the same in pieces,
  *   each valid until the next is asked for
- * @property {() => Promise<void>} close
+ * @property {() => Promise<void>} close lets it go
  * @property {() => Blob} [blob] all of it, where it is on hand: a blob goes to a worker as a reference
  * @property {string | null} [etag] of a URL, where the server tells one
  */

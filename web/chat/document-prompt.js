@@ -4,7 +4,7 @@ import { badArgument, HalfspaceError } from '../errors.js';
 /**
  * @typedef {import('../remote/api.js').Engine | import('../engine.js').Engine} Engine
  *
- * @typedef {object} DocumentPrompt
+ * @typedef {object} DocumentPrompt the beginning of conversations about a document
  * @property {number[]} ids the conversation's tokens up to the document's end: any question may follow
  * @property {number} start which of them is the document's first
  * @property {string} text of the document, as much as is read
@@ -22,11 +22,12 @@ const ask = (text, question) => `Read this text:\n\n${text}\n\nQuestion: ${quest
 
 /**
  * Token ids of a conversation under the file's chat template, up to where the answer to the question starts.
- * @param {Engine} engine
- * @param {{text: string, system?: string}} document
+ * @param {Engine} engine whose template it is
+ * @param {{text: string, system?: string}} document what documentPrompt() gave; text: as much as is read; system: the system prompt, default the model's own
  * @param {{question: string, answer: string}[]} turns before it
- * @param {string} question
- * @returns {Promise<number[]>}
+ * @param {string} question the newest
+ * @returns {Promise<number[]>} which begin with the prompt's ids
+ * @throws {HalfspaceError} what Engine.chatTokens() throws
  */
 export async function questionTokens(engine, { text, system = '' }, turns, question) {
   const questions = [...turns.map((turn) => turn.question), question];
@@ -39,10 +40,11 @@ export async function questionTokens(engine, { text, system = '' }, turns, quest
 
 /**
  * What may be read before a question is known, with as much of the document's beginning as the context holds.
- * @param {Engine} engine
- * @param {string} document
+ * @param {Engine} engine whose context it is to fit
+ * @param {string} document its text, of any length
  * @param {{reserve: number, ctx?: number, limit?: number, system?: string}} options reserve: tokens left for questions and answers;
- *   limit: most tokens of the document, default as many as fit
+ *   limit: most tokens of the document, default as many as fit; ctx: tokens of the context, default the engine's; system: the system
+ *   prompt, default the model's own
  * @returns {Promise<DocumentPrompt>}
  * @throws {HalfspaceError} bad-argument: the document is empty; context-full: not even one of its tokens fits
  */
@@ -92,8 +94,9 @@ async function longestBeginning(document, room, count) {
 
 /**
  * How many first elements are the same: how much of a prefix is of use for other tokens.
- * @param {ArrayLike<number>} a
- * @param {ArrayLike<number>} b
+ * @param {ArrayLike<number>} a token ids
+ * @param {ArrayLike<number>} b others
+ * @returns {number}
  */
 export function commonLength(a, b) {
   const length = Math.min(a.length, b.length);

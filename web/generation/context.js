@@ -17,13 +17,14 @@ const MOST_ROOM = 65_536;
  *   keys that are kept per KV head, 1..65536, default 4096
  *
  * @typedef {object} Reported by one KV head
- * @property {number} layer
- * @property {number} kvHead
+ * @property {number} layer from 0
+ * @property {number} kvHead from 0
  * @property {number} total keys that were reported
  * @property {Int32Array} positions of those that were kept: at most `room`
  * @property {Float32Array} shares [positions][group] their share of the weight of each query head of the group
  */
 
+/** @internal */
 export class Context {
   /** Handles that keep this context alive: its owner, contexts that continue it, and snapshots being written. */
   #users = 1;

@@ -6,13 +6,15 @@ import { contextSubject } from './context-snapshot.js';
 
 /** @typedef {import('../remote/api.js').Prefix} Api */
 
-/** @implements {Api} */
+/** A prefilled prompt that several generations may continue. @implements {Api} */
 export class Prefix {
   #freed = false;
 
-  /** @param {import('./context.js').Context} context @param {number} prefillMs */
+  /** Use Engine.prefill(). @internal @param {import('./context.js').Context} context @param {number} prefillMs */
   constructor(context, prefillMs) {
+    /** @internal */
     this.context = context;
+    /** Milliseconds that reading, or resuming, took. */
     this.prefillMs = prefillMs;
     /** What it was resumed from, for `since`. @type {import('../snapshot/reader.js').SnapshotInfo | undefined} */
     this.saved = undefined;
@@ -23,6 +25,7 @@ export class Prefix {
     return this.context.ids;
   }
 
+  /** Tokens, those of the prefix it continues included. */
   get length() {
     return this.context.length;
   }
@@ -45,9 +48,9 @@ export class Prefix {
   /**
    * Its caches as bytes, for Engine.resume(). It may be freed while the stream is read; a stream that is not read to its end
    * has to be cancelled.
-   * @param {import('../snapshot/writer.js').SnapshotOptions} [options]
+   * @param {import('../snapshot/writer.js').SnapshotOptions} [options] since: only what is new; signal; onInfo: gets the snapshot's name
    * @returns {ReadableStream<Uint8Array>}
-   * @throws {HalfspaceError}
+   * @throws {HalfspaceError} closed: it was freed; bad-argument: `since` is no snapshot of what it continues; the stream: aborted
    */
   snapshot(options) {
     if (this.#freed) throw new HalfspaceError('closed', 'the prefix was freed', { field: 'prefix' });
@@ -60,6 +63,7 @@ export class Prefix {
     this.#freed = true;
   }
 
+  /** Whether free() was called. */
   get freed() {
     return this.#freed;
   }

@@ -6,7 +6,7 @@ import { checkInteger, checkOptions, shown } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
 
 /**
- * @typedef {object} SamplerOptions
+ * @typedef {object} SamplerOptions how the next token is chosen
  * @property {number} [temperature] 0 (default) always takes the most probable token; 1 samples the model's own distribution
  * @property {number} [topK] keep the k most probable tokens; 0 (default) keeps all
  * @property {number} [topP] keep the most probable tokens until their mass reaches p; 1 (default) keeps all

@@ -31,24 +31,24 @@ const GEMMA3_LOCAL_THETA = 10_000;
 
 /**
  * @typedef {object} RopeOptions overrides of the file's rotary embedding
- * @property {number} [theta]
- * @property {'none' | 'linear' | 'ntk' | 'yarn'} [scaling]
- * @property {number} [factor]
+ * @property {number} [theta] the base of the angles
+ * @property {'none' | 'linear' | 'ntk' | 'yarn'} [scaling] how positions beyond the trained ones are brought into range
+ * @property {number} [factor] by how much, 1 to 1024
  * @property {number} [origContext] YaRN: tokens of the original context
  *
- * @typedef {object} ModelConfig
- * @property {string} arch
- * @property {number} nLayers
- * @property {number} dim
- * @property {number} nHeads
- * @property {number} nKvHeads
- * @property {number} headDim
- * @property {number} ffnDim
- * @property {number} vocab
+ * @typedef {object} ModelConfig what the file says of the model's shape
+ * @property {string} arch llama, qwen2, qwen3 or gemma3
+ * @property {number} nLayers blocks of attention and feed-forward
+ * @property {number} dim numbers of an embedding
+ * @property {number} nHeads query heads of a layer
+ * @property {number} nKvHeads KV heads of a layer
+ * @property {number} headDim numbers of a query, key or value
+ * @property {number} ffnDim numbers inside the feed-forward step
+ * @property {number} vocab tokens that there are
  * @property {number} contextTrain tokens the model was trained for
- * @property {string} name
- * @property {ArrayBuffer} words
- * @property {string} [fingerprint] of the file (web/model/gguf.js), where it was loaded from one
+ * @property {string} name of the model, as the file has it
+ * @property {ArrayBuffer} words the same as the core takes it
+ * @property {string} fingerprint of the file (web/model/gguf.js)
  */
 
 /**
@@ -132,7 +132,7 @@ export function modelConfig(file, { rope = {} } = {}) {
   floats[25] = number('final_logit_softcapping', 0);
   ints[26] = contextTrain;
   ints[27] = 1;
-  return { ...config, words };
+  return { ...config, words, fingerprint: file.fingerprint };
 }
 
 /**

@@ -4,7 +4,7 @@
  * Not @huggingface/gguf 0.4.6, with which the tests compare: behind the end of a file it reads zeros, texts that go beyond what
  * it has read are cut without a word, it aligns in 32 bits, and its errors name neither key nor limit.
  */
-import { hasSha256, sha256 } from '../bytes/sha256.js';
+import { createSha256 } from '../bytes/sha256.js';
 import { shown } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
 import { atMost, bad, HeaderReader } from './gguf-reader.js';
@@ -53,7 +53,7 @@ const TENSOR_TYPES = new Map([
  * @typedef {object} GgufFile
  * @property {Record<string, any>} metadata
  * @property {GgufTensor[]} tensors in file order
- * @property {string} [fingerprint] SHA-256, in hex, of the bytes before the tensors' data; not in pages without a secure context
+ * @property {string} fingerprint SHA-256, in hex, of the bytes before the tensors' data
  */
 
 /**
@@ -78,8 +78,9 @@ export async function readGguf(source, { signal } = {}) {
   const dataOffset = Math.ceil(reader.at / alignment) * alignment;
   const tensors = infos.map((info) => checkTensor(source, info, dataOffset));
   checkOverlaps(tensors);
-  const fingerprint = hasSha256() ? await sha256(await reader.bytesTo(dataOffset)) : undefined;
-  return { metadata, tensors, fingerprint };
+  const hash = createSha256();
+  hash.update(await reader.bytesTo(dataOffset));
+  return { metadata, tensors, fingerprint: hash.hex() };
 }
 
 /** @param {HeaderReader} reader @param {number} count @returns {Promise<Record<string, any>>} */

@@ -13,12 +13,12 @@
  * @property {number} length in tokens
  * @property {number[]} ids of its tokens, from the first on
  * @property {number} inherited tokens of the prefix that it continues
- * @property {number} prefillMs
+ * @property {number} prefillMs milliseconds that reading, or resuming, took
  * @property {import('../snapshot/reader.js').SnapshotInfo | undefined} saved what it was resumed from
  * @property {(length: number) => void | Promise<void>} truncate keeps the first tokens
  * @property {(options?: import('../snapshot/writer.js').SnapshotOptions) => ReadableStream<Uint8Array>} snapshot its caches as bytes
  * @property {() => void} free gives the memory back, once generations that use it have ended
- * @property {boolean} freed
+ * @property {boolean} freed whether free() was called
  *
  * @typedef {{
  *   readonly info: import('../engine.js').Engine['info'],

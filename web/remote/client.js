@@ -1,7 +1,7 @@
 /** The calling side of a worker (wire.js): values, generators, callbacks, abort signals and errors as if it were here. */
 import { checkInteger } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
-import { inNode } from '../runtime.js';
+import { inNode } from '../core/runtime.js';
 import { MAX_CALLS, outgoing, pack, unpack, unpackError } from './wire.js';
 
 /**
@@ -14,6 +14,10 @@ import { MAX_CALLS, outgoing, pack, unpack, unpackError } from './wire.js';
  * @property {unknown} [state]
  */
 
+/** Until a worker that has not begun to run counts as lost, in a page. */
+const START_SECONDS = 60;
+
+/** @internal */
 export class Remote {
   /** @type {Set<OutgoingCall>} */
   #calls = new Set();
@@ -26,7 +30,7 @@ export class Remote {
   state;
 
   /**
-   * @param {import('../runtime.js').WorkerHandle} worker
+   * @param {import('../core/runtime.js').WorkerHandle} worker
    * @param {(id: number, data: any) => unknown} take makes what stands here for an object that stays in the worker
    */
   constructor(worker, take) {
@@ -38,15 +42,25 @@ export class Remote {
     if (!inNode) this.#watch();
   }
 
-  /** Pages are not told when a worker dies; what it had locked becomes free, though. */
+  /** Pages are not told when a worker dies. What it had locked becomes free, though; if it died before that, it never answers. */
   #watch() {
     const { locks } = navigator; // not there where a page is not secure
-    if (!locks) return;
-    const lock = `halfspace ${crypto.randomUUID()}`;
+    const lock = `halfspace ${crypto.getRandomValues(new Uint32Array(4)).join()}`;
+    const { signal } = this.#watching;
     const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
+    let seconds = 0;
+    // Counted, not measured: seconds in which this page is frozen are none of the worker's.
+    const start = setInterval(() => {
+      if (++seconds === START_SECONDS) this.#lose(`it did not begin to run for ${START_SECONDS} s`);
+    }, 1000);
+    const started = () => {
+      clearInterval(start);
       port1.close();
-      locks.request(lock, { signal: this.#watching.signal }, () => this.#lose('it ended')).catch(() => {}); // closed
+    };
+    signal.addEventListener('abort', started);
+    port1.onmessage = () => {
+      started();
+      locks?.request(lock, { signal }, () => this.#lose('it ended')).catch(() => {}); // closed
     };
     this.#worker.post({ lock, port: port2 }, [port2]);
   }
@@ -165,6 +179,7 @@ export class Remote {
   }
 }
 
+/** @internal */
 class OutgoingCall {
   /** @type {Message[]} pieces, at most AHEAD, calls between them, and the end */
   #inbox = [];

@@ -15,7 +15,7 @@ import { AHEAD, handleMark, MAX_CALLS, MAX_SIGNALS, outgoing, pack, packError, u
 
 /**
  * @param {MessagePort} owner where calls come from; the first message may be {lock}, the name of a lock to be held as long as
- *   this worker lives
+ *   this worker lives, where there are locks; its port is told that the worker runs
  * @param {Service} service
  */
 export function serve(owner, service) {
@@ -95,10 +95,13 @@ const isGenerator = (result) => typeof result?.next === 'function' && Symbol.asy
 
 /** The owner gets the lock when this worker is no more. @param {{lock: string, port: MessagePort}} message */
 function hold({ lock, port }) {
-  void navigator.locks.request(lock, () => {
-    port.postMessage('held');
+  const running = () => {
+    port.postMessage('running');
     return new Promise(() => {});
-  });
+  };
+  const { locks } = globalThis.navigator ?? {}; // not there where a page is not secure
+  if (locks) void locks.request(lock, running);
+  else void running();
 }
 
 class IncomingCall {

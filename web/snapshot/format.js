@@ -1,5 +1,6 @@
 /** The bytes of snapshots: FORMAT.md has the layout. What is read here is checked before it is believed. */
-import { hex } from '../bytes/sha256.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+
 import { CHUNKS } from '../core/kv.js';
 import { HalfspaceError } from '../errors.js';
 
@@ -31,15 +32,15 @@ export const LIMITS = { headerBytes: 4 << 20, tokens: 2 ** 20, keys: 2 ** 24, la
  * @typedef {Place & {type: number, index: number, length: number, checksum: bigint}} Head of a record; index: its number in
  *   the file; length: bytes of its payload, whose checksum follows
  *
- * @typedef {object} Header
+ * @typedef {object} Header what a snapshot says of itself; FORMAT.md has more
  * @property {'context' | 'cache' | 'index'} kind of a model's context, of a cache by itself, or of keys alone
  * @property {string | null} base hash of the snapshot that this one adds to
  * @property {string | null} model fingerprint: SHA-256 of the GGUF file's bytes before its tensors, in hex
- * @property {'q8' | 'f32'} kv
+ * @property {'q8' | 'f32'} kv how keys and values are stored
  * @property {number} tokens positions handed out
- * @property {{layers: number, kvHeads: number, headDim: number}} shape
- * @property {{leaf: number, sink: number, chunk: number, growth: number, recent: number, maxChunk: number}} index
- * @property {Record<string, number> | null} rope
+ * @property {{layers: number, kvHeads: number, headDim: number}} shape of the caches
+ * @property {{leaf: number, sink: number, chunk: number, growth: number, recent: number, maxChunk: number}} index constants that the index was built with, in keys
+ * @property {Record<string, number> | null} rope the rotary embedding that keys went through
  * @property {number} dropped positions after the sink of which nothing is kept
  * @property {[number, number][][]} layout of each layer its parts, oldest first: keys in chunks, keys in all
  * @property {number[]} valueNorms of each layer and KV head: no value is longer
@@ -68,7 +69,7 @@ export function fileStart() {
  */
 export function checkStart(bytes) {
   if (MAGIC.some((byte, i) => bytes[i] !== byte)) {
-    throw bad('magic', 'must be that of a snapshot', hex(bytes.subarray(0, MAGIC.length)), hex(MAGIC));
+    throw bad('magic', 'must be that of a snapshot', bytesToHex(bytes.subarray(0, MAGIC.length)), bytesToHex(MAGIC));
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const version = view.getUint32(MAGIC.length, true);
@@ -259,14 +260,3 @@ export const placeText = ({ layer, kvHead, part, sealed, first, keys }) =>
 
 /** A checksum as text. @param {bigint} sum */
 export const hex64 = (sum) => sum.toString(16).padStart(16, '0');
-
-/** @param {Uint8Array[]} parts */
-export function concat(parts) {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}

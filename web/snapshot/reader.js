@@ -1,10 +1,11 @@
 /** Snapshots from bytes: records out of a stream, each verified before it is given on; what belongs where; what is missing. */
-import { hex, sha256 } from '../bytes/sha256.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+
+import { createSha256 } from '../bytes/sha256.js';
 import { badArgument, ChunkError, HalfspaceError } from '../errors.js';
 import {
   CHECKED_BYTES,
   checkStart,
-  concat,
   decodeHeader,
   HEAD_BYTES,
   hex64,
@@ -31,7 +32,7 @@ import { bytesOf } from './kv.js';
  *
  * @typedef {object} SnapshotInfo what a snapshot is, for the next one to add to; plain data
  * @property {string} hash SHA-256, in hex: the snapshot's name
- * @property {Header} header
+ * @property {Header} header what it says of itself
  * @property {number} bytes of the file; of one that adds to another, of the addition
  * @property {number} records in it
  * @property {Record<string, string>} checksums of every chunk, those of the snapshots it adds to included
@@ -146,8 +147,7 @@ export class SnapshotReader {
   #held = {};
   /** @type {SnapshotInfo['checksums']} */
   #checksums = {};
-  /** @type {Uint8Array[]} what the hash is of */
-  #hashed = [];
+  #hash = createSha256();
   /** @type {Generator<Place, void> | undefined} */
   #places;
   /** @type {Place | undefined} the first place for which nothing came yet */
@@ -169,7 +169,7 @@ export class SnapshotReader {
    */
   async push(piece, previous) {
     for (const record of this.records.push(piece)) {
-      await this.accept(record);
+      this.accept(record);
       if (record.head.type === TYPES.header) this.begin(previous);
     }
   }
@@ -180,13 +180,13 @@ export class SnapshotReader {
   }
 
   /** @param {SnapshotRecord} record whose payload is staged; begin() comes between the header and what follows */
-  async accept(record) {
+  accept(record) {
     const { head } = record;
     if (head.type === TYPES.trailer) return this.#end(record);
-    this.#hashed.push(record.headBytes);
+    this.#hash.update(record.headBytes);
     if (head.type === TYPES.chunk) return this.#chunk(record);
     const bytes = this.staging.payload(head.length).slice();
-    this.#hashed.push(bytes);
+    this.#hash.update(bytes);
     if (head.type === TYPES.header) this.header = decodeHeader(bytes);
     else this.tokens = Array.from(new Int32Array(bytes.buffer));
   }
@@ -259,7 +259,7 @@ export class SnapshotReader {
   }
 
   /** @param {SnapshotRecord} record */
-  async #end({ head, offset }) {
+  #end({ head, offset }) {
     this.#skipHeld();
     const where = { chunk: head.index, offset };
     const header = /** @type {Header} */ (this.header);
@@ -268,8 +268,8 @@ export class SnapshotReader {
       throw new ChunkError(`the trailer comes where ${wanted} should`, { ...where, field: 'place', value: 'trailer', limit: wanted });
     }
     const payload = this.staging.payload(TRAILER_BYTES).slice();
-    const stated = hex(payload.subarray(16));
-    const hash = await sha256(concat(this.#hashed));
+    const stated = bytesToHex(payload.subarray(16));
+    const hash = this.#hash.hex();
     if (hash !== stated) throw new ChunkError('the hash of the whole is wrong', { ...where, field: 'hash', value: hash, limit: stated });
     const records = new DataView(payload.buffer).getUint32(0, true);
     const before = Number(new DataView(payload.buffer).getBigUint64(8, true));

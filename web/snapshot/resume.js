@@ -11,9 +11,9 @@ const MAX_SOURCES = 1024;
  * @typedef {import('./pieces.js').SnapshotSource} SnapshotSource
  * @typedef {import('./reader.js').SnapshotInfo} SnapshotInfo
  *
- * @typedef {object} ReadOptions
- * @property {AbortSignal} [signal]
- * @property {(bytes: number, total: number | undefined) => void} [onProgress] total: where the sizes of all sources are known
+ * @typedef {object} ReadOptions how a snapshot is read
+ * @property {AbortSignal} [signal] ends the reading with 'aborted'
+ * @property {(bytes: number, total: number | undefined) => void} [onProgress] called with bytes read, and all of them: total, where the sizes of all sources are known
  */
 
 /** One source, of which the header was read. */
@@ -72,14 +72,14 @@ class Opened {
 
   async #next() {
     const { value } = await this.records.next();
-    await this.reader.accept(/** @type {import('./reader.js').SnapshotRecord} */ (value));
+    this.reader.accept(/** @type {import('./reader.js').SnapshotRecord} */ (value));
   }
 
   /** The rest. @param {import('./reader.js').Sink} sink @param {SnapshotInfo} [previous] */
   async read(sink, previous) {
     this.reader.sink = sink;
     this.reader.begin(previous);
-    for await (const record of this.records) await this.reader.accept(record);
+    for await (const record of this.records) this.reader.accept(record);
     return /** @type {SnapshotInfo} */ (this.reader.info);
   }
 

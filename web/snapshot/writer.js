@@ -1,10 +1,9 @@
 /** Snapshots as streams of bytes: one record after the other, made when it is asked for. */
 import { aborted, throwIfAborted } from '../abort.js';
-import { sha256 } from '../bytes/sha256.js';
+import { createSha256 } from '../bytes/sha256.js';
 import { badArgument } from '../errors.js';
 import {
   CHECKED_BYTES,
-  concat,
   encodeHeader,
   fileStart,
   HEAD_BYTES,
@@ -30,9 +29,9 @@ import { Staging } from './staging.js';
  * @property {() => void} check throws when it is no longer what it was
  * @property {() => void} release called once, when the stream has ended
  *
- * @typedef {object} SnapshotOptions
+ * @typedef {object} SnapshotOptions what a snapshot is to hold
  * @property {SnapshotInfo} [since] an earlier snapshot: only what is new is written, and the two are loaded together
- * @property {AbortSignal} [signal]
+ * @property {AbortSignal} [signal] ends the stream with 'aborted'
  * @property {(info: SnapshotInfo) => void} [onInfo] called once, with the last bytes: what `since` may be next time
  */
 
@@ -44,8 +43,7 @@ class Records {
   #staging;
   #index = 0;
   #bytes = 0;
-  /** @type {Uint8Array[]} */
-  #hashed = [];
+  #hash = createSha256();
   /** @type {SnapshotInfo['checksums']} */
   #checksums = {};
 
@@ -66,15 +64,15 @@ class Records {
     const start = fileStart();
     this.#bytes = start.length;
     yield start;
-    yield this.#plain(TYPES.header, encodeHeader(this.header));
+    yield this.#hashed(TYPES.header, encodeHeader(this.header));
     const { tokens } = this.subject;
-    if (tokens) yield this.#plain(TYPES.tokens, new Uint8Array(Int32Array.from(tokens).buffer));
+    if (tokens) yield this.#hashed(TYPES.tokens, new Uint8Array(Int32Array.from(tokens).buffer));
     for (const place of placesOf(this.header)) {
       this.subject.check();
       const record = this.#chunk(place);
       if (record) yield record;
     }
-    const hash = await sha256(concat(this.#hashed));
+    const hash = this.#hash.hex();
     yield this.#trailer(hash);
     return { hash, header: this.header, bytes: this.#bytes, records: this.#index, checksums: this.#checksums };
   }
@@ -83,8 +81,13 @@ class Records {
   #plain(type, payload) {
     this.#staging.reserve(payload.length);
     this.#staging.payload(payload.length).set(payload);
-    const record = this.#record({ type, length: payload.length, checksum: this.#staging.payloadChecksum(payload.length) });
-    this.#hashed.push(payload);
+    return this.#record({ type, length: payload.length, checksum: this.#staging.payloadChecksum(payload.length) });
+  }
+
+  /** @param {number} type @param {Uint8Array} payload */
+  #hashed(type, payload) {
+    const record = this.#plain(type, payload);
+    this.#hash.update(record);
     return record;
   }
 
@@ -99,7 +102,9 @@ class Records {
     const key = placeKey(place);
     this.#checksums[key] = hex64(checksum);
     if (this.since?.checksums[key] === this.#checksums[key]) return undefined;
-    return this.#record({ ...place, type: TYPES.chunk, length, checksum });
+    const record = this.#record({ ...place, type: TYPES.chunk, length, checksum });
+    this.#hash.update(record.subarray(0, HEAD_BYTES));
+    return record;
   }
 
   /** @param {string} hash */
@@ -121,7 +126,6 @@ class Records {
     const view = new DataView(bytes.buffer);
     writeHead(view, { ...head, index: this.#index++ });
     view.setBigUint64(CHECKED_BYTES, this.#staging.checksum(bytes.subarray(0, CHECKED_BYTES)), true);
-    this.#hashed.push(bytes.slice(0, HEAD_BYTES));
     bytes.set(this.#staging.payload(head.length), HEAD_BYTES);
     this.#bytes += bytes.length;
     return bytes;

@@ -3,10 +3,10 @@
  * which version of the file the parts are; parts of different versions have different names.
  */
 import { throwIfAborted } from '../abort.js';
+import { assertSha256, checkSha256, createSha256, sha256OfText } from '../bytes/sha256.js';
 import { fromStream, openSource } from '../bytes/sources.js';
 import { checkInteger } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
-import { assertSha256, checkSha256, createSha256, sha256OfText } from './sha256.js';
 import { MAX_ENTRIES, oneAtATime } from './store.js';
 
 const FORMAT = 1;
@@ -17,12 +17,12 @@ const RECORD_BYTES = 16 << 10;
 const MAX_RESTARTS = 3;
 
 /**
- * @typedef {object} CacheOptions
- * @property {import('./store.js').Store} store
+ * @typedef {object} CacheOptions what cachedModel() takes
+ * @property {import('./store.js').Store} store where the model is kept, in parts
  * @property {string} [sha256] what the file must have, in hexadecimal; another file in the store is fetched anew
- * @property {AbortSignal} [signal]
+ * @property {AbortSignal} [signal] ends it with 'aborted'
  * @property {(bytes: number, total: number) => void} [onProgress] bytes that are there, stored before or not
- * @property {number} [partBytes] default 16 MiB
+ * @property {number} [partBytes] bytes of each part that is stored, 1..2^30, default 16 MiB
  *
  * @typedef {object} Version what the parts in the store belong to
  * @property {number} format
@@ -37,10 +37,11 @@ const MAX_RESTARTS = 3;
 /**
  * A model by URL: from the store, without the network, when it was fetched before; else fetched into it. Resumes what an earlier call
  * left where the server's strong ETag is the same, or where the SHA-256 is known and will tell.
- * @param {string | URL} url
- * @param {CacheOptions} options
+ * @param {string | URL} url of the GGUF file
+ * @param {CacheOptions} options the store, and what the file must have
  * @returns {Promise<import('../bytes/sources.js').ByteSource>} for Engine.load(); to be closed
- * @throws {HalfspaceError} 'checksum', 'quota', 'io', 'aborted'; complete parts stay for the next call, but for 'checksum'
+ * @throws {HalfspaceError} 'checksum', 'quota', 'io', 'aborted'; complete parts stay for the next call, but for 'checksum';
+ *   'bad-argument': sha256 or partBytes
  */
 export async function cachedModel(url, options) {
   checkSha256(options.sha256);

@@ -24,9 +24,11 @@ const startOfProcess = () => Date.now() - process.uptime() * 1000;
 const STARTED = startOfProcess();
 
 /**
+ * The store in a folder. What processes that were killed left half-written there is removed.
  * @param {string} folder made where it is missing; holds nothing but the store
  * @param {{maxBytes?: number, fs?: FileSystem}} [options] maxBytes: default none but the disk's; fs: another file system
  * @returns {Promise<Store>}
+ * @throws {HalfspaceError} bad-argument: maxBytes; io: the folder cannot be made or read
  */
 export async function openFileStore(folder, { maxBytes = Infinity, fs = nodeFs } = {}) {
   const store = new Store(new Folder(folder, fs), maxBytes);

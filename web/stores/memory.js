@@ -6,8 +6,10 @@ const DEFAULT_MAX_BYTES = 64 << 20;
 const PIECE_BYTES = 1 << 20;
 
 /**
- * @param {{maxBytes?: number}} [options] default 64 MiB; puts in progress take as much again at most
+ * An empty store that lives as long as it is referred to.
+ * @param {{maxBytes?: number}} [options] maxBytes: of all entries, default 64 MiB; puts in progress take as much again at most
  * @returns {Store}
+ * @throws {import('../errors.js').HalfspaceError} bad-argument: maxBytes
  */
 export function openMemoryStore({ maxBytes = DEFAULT_MAX_BYTES } = {}) {
   /** @type {Map<string, import('./store.js').Entry & {pieces: Uint8Array[]}>} */

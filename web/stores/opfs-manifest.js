@@ -5,7 +5,7 @@
  */
 import { HalfspaceError } from '../errors.js';
 import { openWriter } from './opfs-file.js';
-import { sha256OfText } from './sha256.js';
+import { sha256OfText } from '../bytes/sha256.js';
 
 const VERSION = 1;
 export const SLOTS = ['slot-0', 'slot-1'];

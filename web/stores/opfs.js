@@ -16,9 +16,11 @@ const DATA = 'data-';
 const USED_GRAIN_MS = 60_000;
 
 /**
+ * The store of this origin. What tabs that were killed left half-written there is removed.
  * @param {{folder?: string, maxBytes?: number, directory?: FileSystemDirectoryHandle}} [options] folder: a store each, default
  *   'halfspace'; maxBytes: default none but the browser's quota; directory: where the folder is, default the origin's root
  * @returns {Promise<Store>}
+ * @throws {HalfspaceError} unsupported: there is no such file system here; bad-argument: maxBytes; io; quota
  */
 export async function openOpfsStore({ folder = 'halfspace', maxBytes = Infinity, directory } = {}) {
   const { storage, locks } = globalThis.navigator ?? {};
@@ -62,7 +64,7 @@ class OpfsFolder {
    */
   async create(name) {
     const file = `${DATA}${crypto.randomUUID()}`;
-    const release = await this.#hold(file, 'exclusive');
+    const release = await failing(name, () => this.#hold(file, 'exclusive'));
     /** @type {import('./opfs-file.js').FileWriter} */
     let writer;
     try {
@@ -89,7 +91,7 @@ class OpfsFolder {
   /** @param {string} name */
   async open(name) {
     return this.exclusive(async () => {
-      const manifest = await this.#manifest();
+      const manifest = await readManifest(this.directory);
       const entry = manifest.entries.get(name);
       if (!entry) throw notFound(name);
       const release = await this.#hold(entry.file, 'shared');
@@ -131,7 +133,11 @@ class OpfsFolder {
   }
 
   async #manifest() {
-    const manifest = await readManifest(this.directory);
+    return this.#withUses(await readManifest(this.directory));
+  }
+
+  /** @param {import('./opfs-manifest.js').Manifest} manifest as it is on the disk */
+  #withUses(manifest) {
     for (const [name, entry] of manifest.entries) entry.used = Math.max(entry.used, this.#used.get(name) ?? 0);
     return manifest;
   }
@@ -152,15 +158,14 @@ class OpfsFolder {
     return result;
   }
 
-  /** @param {string} name @param {import('./opfs-manifest.js').Manifest} manifest */
+  /** @param {string} name @param {import('./opfs-manifest.js').Manifest} manifest as it is on the disk */
   async #use(name, manifest) {
     const time = this.#now();
     const entry = /** @type {import('./opfs-manifest.js').Pointed} */ (manifest.entries.get(name));
     this.#used.set(name, time);
     if (time - entry.used < USED_GRAIN_MS) return;
-    entry.used = time;
     // A full disk can be read; the use is then known to this page alone.
-    await writeManifest(this.directory, manifest).catch(() => {});
+    await writeManifest(this.directory, this.#withUses(manifest)).catch(() => {});
   }
 
   /**

@@ -2,7 +2,7 @@
 import { throwIfAborted } from '../abort.js';
 import { badArgument, HalfspaceError } from '../errors.js';
 import { piecesOf, streamOf } from './pieces.js';
-import { assertSha256, checkSha256, createSha256 } from './sha256.js';
+import { assertSha256, checkSha256, createSha256 } from '../bytes/sha256.js';
 
 /** More are evicted, however small they are: a store reads the list of its entries whole. */
 export const MAX_ENTRIES = 4096;
@@ -11,8 +11,8 @@ const MAX_NAME = 100;
 const NAME = new RegExp(`^(?!(?:con|prn|aux|nul|com\\d|lpt\\d)(?:\\.|$))[a-z0-9](?:[a-z0-9._-]{0,${MAX_NAME - 2}}[a-z0-9])?$`);
 
 /**
- * @typedef {object} PutOptions
- * @property {AbortSignal} [signal]
+ * @typedef {object} PutOptions what put() takes
+ * @property {AbortSignal} [signal] ends it with 'aborted': the name has its old content
  * @property {(bytes: number) => void} [onProgress] bytes written so far
  * @property {string} [sha256] what the content must have, in hexadecimal
  *
@@ -41,6 +41,7 @@ export class Store {
   #drafted = 0;
 
   /**
+   * @internal
    * @param {Backend} backend
    * @param {number} maxBytes all entries together; and, on top, all puts in progress together
    */
@@ -48,6 +49,7 @@ export class Store {
     if (!(maxBytes === Infinity || (Number.isSafeInteger(maxBytes) && maxBytes >= 0)))
       throw badArgument('maxBytes', 'must be a count of bytes', maxBytes, 0);
     this.#backend = backend;
+    /** Bytes that all entries may have together. */
     this.maxBytes = maxBytes;
   }
 
@@ -56,10 +58,11 @@ export class Store {
    * of its old content or all of the new. Of concurrent puts of a name the last to finish stays. Entries that were not used for
    * longest are evicted where maxBytes would be exceeded.
    * @param {string} name 1..100 of a-z 0-9 . _ - from a letter or digit to a letter or digit
-   * @param {import('./pieces.js').Pieces} source
-   * @param {PutOptions} [options]
+   * @param {import('./pieces.js').Pieces} source of its bytes, in pieces of any length
+   * @param {PutOptions} [options] what the content must have; signal; onProgress
    * @returns {Promise<{name: string, bytes: number, sha256: string}>}
-   * @throws {HalfspaceError} 'quota': maxBytes, the disk or the browser's quota is too small; 'checksum'; 'aborted'; 'io'
+   * @throws {HalfspaceError} 'quota': maxBytes, the disk or the browser's quota is too small; 'checksum'; 'aborted'; 'io';
+   *   'bad-argument': the name
    */
   async put(name, source, { signal, onProgress, sha256: expected } = {}) {
     checkName(name);
@@ -96,9 +99,9 @@ export class Store {
 
   /**
    * The content of a name as it is now: a later put or delete does not change it. To be closed.
-   * @param {string} name
+   * @param {string} name of the entry
    * @returns {Promise<import('../bytes/sources.js').ByteSource>}
-   * @throws {HalfspaceError} 'not-found'
+   * @throws {HalfspaceError} 'not-found'; 'io'; 'bad-argument': the name
    */
   async open(name) {
     checkName(name);
@@ -107,45 +110,49 @@ export class Store {
 
   /**
    * The same as a stream, which fails with 'not-found' when it is read.
-   * @param {string} name
+   * @param {string} name of the entry
    * @returns {ReadableStream<Uint8Array>}
+   * @throws {HalfspaceError} 'bad-argument': the name
    */
   stream(name) {
     checkName(name);
     return streamOf(() => this.open(name));
   }
 
-  /** @returns {Promise<({name: string} & Entry)[]>} by name */
+  /** What it holds. @returns {Promise<({name: string} & Entry)[]>} by name @throws {HalfspaceError} 'io' */
   async list() {
     const entries = [...(await this.#entries())].map(([name, entry]) => ({ name, ...entry }));
     return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /**
-   * @param {string} name
+   * Forgets a name; its bytes go when nobody reads them.
+   * @param {string} name of the entry
    * @returns {Promise<boolean>} false: there was none
+   * @throws {HalfspaceError} 'io'; 'bad-argument': the name
    */
   async delete(name) {
     checkName(name);
     return this.#backend.exclusive(() => this.#backend.remove(name));
   }
 
-  /** Bytes of all entries. */
+  /** Bytes of all entries. @returns {Promise<number>} @throws {HalfspaceError} 'io' */
   async bytes() {
     return sum(await this.#entries());
   }
 
   /**
    * Deletes what was not used for longest until the entries have no more bytes than this.
-   * @param {number} bytes
+   * @param {number} bytes 0 or more
    * @returns {Promise<string[]>} what was deleted
+   * @throws {HalfspaceError} 'io'; 'bad-argument': bytes
    */
   async evict(bytes) {
     if (!(bytes >= 0)) throw badArgument('bytes', 'must be a count', bytes, 0);
     return this.#backend.exclusive(() => this.#evict(bytes, MAX_ENTRIES));
   }
 
-  /** Whether entries stay until they are deleted. A page asks the browser for it; a worker cannot ask, and tells what was granted. */
+  /** Whether entries stay until they are deleted. A page asks the browser for it; a worker cannot ask, and tells what was granted. @returns {Promise<boolean>} @throws {HalfspaceError} 'io' */
   async persist() {
     return this.#backend.persist();
   }

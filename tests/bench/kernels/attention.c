@@ -1,11 +1,12 @@
 /* What a decode step does with stored keys, leaves and values; and the matrix product of prefill attention. */
 #include "bench.h"
 
-#include "attention/block.h"
+#include "attention/query_block.h"
 #include "attention/softmax.h"
 #include "base/f16.h"
 #include "base/hs.h"
 #include "kernels/attention.h"
+#include "kernels/vector.h"
 #include "kv/kv.h"
 
 #include <math.h>

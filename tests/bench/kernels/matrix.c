@@ -82,9 +82,9 @@ static bench_work prepare(int type, int n_tokens) {
     x = bench_room((size_t)tokens * COLS * sizeof(float));
     for (int i = 0; i < tokens * COLS; i++) x[i] = bench_normal();
     y = bench_room((size_t)tokens * (size_t)n * sizeof(float));
-    rows = hs_rows_make(x, COLS, COLS, tokens, bench_room(hs_act_bytes(COLS, tokens)));
+    rows = hs_rows_make(x, COLS, tokens, bench_room(hs_act_bytes(COLS, tokens)));
     hs_rows_quantize(&rows, 0, tokens);
-    product = (hs_linear){&weights, NULL, y, n};
+    product = (hs_linear){&weights, NULL, y};
     make_plain(n);
     double each = (double)hs_pack_tile_bytes(weights.pack) / (4 * HS_BLOCK);
     return (bench_work){(double)n * COLS * tokens, (double)n * COLS * (hs_pack_is_float(weights.pack) ? 2 : each)};

@@ -1,7 +1,6 @@
 /* Steps on rows of activations; each is repeated over some rows, as a batch or a layer's heads are. */
 #include "bench.h"
 
-#include "kernels/attention.h"
 #include "kernels/vector.h"
 #include "model/linear.h"
 
@@ -143,7 +142,7 @@ static double silu_error(void) {
 
 static bench_work prepare_quantize(int n, int unused) {
     bench_work work = prepare(n, unused);
-    rows = hs_rows_make(x, n, n, ROWS, bench_room(hs_act_bytes(n, ROWS)));
+    rows = hs_rows_make(x, n, ROWS, bench_room(hs_act_bytes(n, ROWS)));
     return work;
 }
 

@@ -32,15 +32,18 @@ export async function serveDemo({ model, args = [] }) {
 /**
  * A browser, and a page that notes what must not be there.
  * @param {keyof typeof BROWSERS} name
+ * @param {{dark?: boolean}} [options] dark: its pages are. In Firefox that cannot change while it runs
  * @returns {Promise<{browser: import('puppeteer-core').Browser, newPage: () => Promise<import('puppeteer-core').Page>, problems: string[]}>}
  *   problems: errors of scripts and of the console in all of its pages
  */
-export async function openBrowser(name) {
-  const browser = await puppeteer.launch({ ...BROWSERS[name], headless: true });
+export async function openBrowser(name, { dark = false } = {}) {
+  const extraPrefsFirefox = dark ? { 'layout.css.prefers-color-scheme.content-override': 0 } : {};
+  const browser = await puppeteer.launch({ ...BROWSERS[name], extraPrefsFirefox, headless: true });
   /** @type {string[]} */
   const problems = [];
   const newPage = async () => {
     const page = await browser.newPage();
+    if (dark && name === 'Chromium') await darken(page);
     page.on('pageerror', (error) => problems.push(String(error)));
     page.on('console', (message) => {
       if (message.type() === 'error') problems.push(message.text());
@@ -49,3 +52,6 @@ export async function openBrowser(name) {
   };
   return { browser, newPage, problems };
 }
+
+/** In Chromium. @param {import('puppeteer-core').Page} page */
+export const darken = (page) => page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);

@@ -74,15 +74,25 @@ function vocabulary() {
  * @param {boolean} [options.tied] output and embedding are one matrix
  * @param {boolean} [options.ropeFreqs] with rope_freqs.weight
  * @param {Record<string, import('./gguf-writer.js').Value>} [options.metadata] keys after `<arch>.`
+ * @param {number} [options.layers] default 2, of Gemma 3 seven: the sixth is global, the others slide
  * @param {boolean} [options.printable] untied F32 only: greedy answers are of printable ASCII, so that their text gives their ids again
  * @param {Record<string, import('./gguf-writer.js').Value>} [options.keys] further keys as they are
  * @param {number} [options.seed]
  * @returns {Buffer}
  */
-export function randomModel({ arch, type = 'F32', tied = true, ropeFreqs = false, printable = false, metadata = {}, keys = {}, seed = 1 }) {
+export function randomModel({
+  arch,
+  type = 'F32',
+  tied = true,
+  ropeFreqs = false,
+  printable = false,
+  metadata = {},
+  keys = {},
+  seed = 1,
+  layers = arch === 'gemma3' ? 7 : 2,
+}) {
   const random = seededRandom(seed);
   const gemma = arch === 'gemma3';
-  const layers = gemma ? 7 : 2; // Gemma 3: the sixth layer is global, the others slide
   const config = {
     context_length: 256,
     embedding_length: DIM,

@@ -50,6 +50,8 @@ function linearTicks(least, most) {
  * @param {number} room factor, and on a linear axis about as much of its length
  */
 function axis(values, linear, room) {
+  const outside = linear ? undefined : values.find((x) => !(x > 0));
+  if (outside !== undefined) throw new RangeError(`a logarithmic axis takes numbers above 0, not ${outside}`);
   const [least, most] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
   const margin = ((most - least || 1) * (room - 1)) / 5;
   const [from, to] = linear ? [least - margin, most + margin] : [least / room, most * room];

@@ -20,7 +20,7 @@ const MOST_SIZE = 2 ** 21;
 /**
  * @typedef {import('./keys.js').Source} Source
  * @typedef {{median: number, min: number, calls: number, error: number, exactFraction: number, screenedFraction: number,
- *   denseFraction: number}} Figure error: mean relative error of the output against dense; fractions: see ways.js
+ *   denseFraction: number, work: number}} Figure error: mean relative error of the output against dense; fractions: see ways.js
  * @typedef {{n: number, appendUs: {cache: number, index: number}, bytesPerKey: {cache: number, index: number},
  *   bytesPerKeyLong: {cache: number, index: number}, ways: Record<string, Figure>}} Row
  */
@@ -81,12 +81,13 @@ async function measureSizes(heads, sizes, wasm) {
 }
 
 /**
- * @param {Source} source
+ * @param {Source} source of one KV head
  * @param {number} n
  * @param {import('../../core/wasm-loader.js').LoadOptions} wasm
+ * @param {import('../../attention/attend.js').AttendOptions} [always] for all ways of attend()
  * @returns {Promise<Row>}
  */
-async function measureHead(source, n, wasm) {
+export async function measureHead(source, n, wasm, always) {
   const { headDim, queries } = source;
   const cache = await KvCache.create({ headDim, wasm });
   const index = await HsrIndex.create({ headDim, wasm });
@@ -100,7 +101,7 @@ async function measureHead(source, n, wasm) {
       ms.cache += between - began;
       ms.index += performance.now() - between;
     }
-    const ways = { ...attendWays(cache, queries), ...indexWays(cache, index, queries) };
+    const ways = { ...attendWays(cache, queries, always), ...indexWays(cache, index, queries) };
     const looks = lookAll(ways, queries.length, headDim);
     const times = await timeInTurn(Object.fromEntries(Object.entries(ways).map(([name, { run }]) => [name, run])), queries.length);
     return {
@@ -117,7 +118,7 @@ async function measureHead(source, n, wasm) {
 }
 
 /** @param {Row[]} rows of one n @returns {Row} */
-function meanRow(rows) {
+export function meanRow(rows) {
   const over = (/** @type {(row: Row) => number} */ pick, digits = 4) => significant(mean(rows.map(pick)), digits);
   const ways = Object.keys(rows[0].ways).map((name) => {
     const fields = /** @type {(keyof Figure)[]} */ (Object.keys(rows[0].ways[name]));

@@ -86,10 +86,10 @@ const workOf = ({ nodes, keys }) => nodes + keys;
 const productsOf = ({ screened, refined, exact }) => screened + refined + exact;
 
 /** Keys reported left out: n^(1 - 1/floor(d/2)), a logarithm for d = 2, 3. @param {number} d */
-const powerOf = (d) => 1 - 1 / Math.floor(d / 2);
+export const powerOf = (d) => 1 - 1 / Math.floor(d / 2);
 
 /** @param {number} d @returns {(n: number) => number} */
-const boundOf = (d) => (powerOf(d) === 0 ? Math.log2 : (n) => n ** powerOf(d));
+export const boundOf = (d) => (powerOf(d) === 0 ? Math.log2 : (n) => n ** powerOf(d));
 
 /** @param {number} d @param {number[]} sizes @returns {Theory} */
 function theoryOf(d, sizes) {
@@ -116,7 +116,7 @@ function growthOf(rows, value, d) {
  * @param {LoadOptions} wasm
  * @returns {Promise<TreeRow>}
  */
-async function measureTree(points, n, d, wasm) {
+export async function measureTree(points, n, d, wasm) {
   const keys = points.keys(n, d);
   const queries = points.queries(QUERIES, d);
   const tree = await PartitionTree.create({ keys, dim: d, wasm });

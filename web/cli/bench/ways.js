@@ -17,30 +17,45 @@ const CERTIFIED_MOST = 2 ** 15;
  * @property {number} exactFraction keys of exact weight, of all
  * @property {number} screenedFraction keys whose 4-bit product was computed, of all
  * @property {number} denseFraction query heads that were computed densely because that was cheaper, of all
+ * @property {number} work products with keys and leaves, of any precision, per key
  *
  * @typedef {object} Way a step is all query heads of one KV head
  * @property {(step: number) => unknown} run what is timed
  * @property {(step: number) => Look} look
  */
 
+/** Falls back to dense neither for short contexts nor where that is cheaper. */
+export const FORCED = { denseBelow: 0, denseAbove: 1 };
+
 /**
  * @param {KvCache} cache
  * @param {Float32Array[]} queries
+ * @param {AttendOptions} options
+ * @returns {Way}
+ */
+export const attendWay = (cache, queries, options) => ({
+  run: (step) => attend(cache, queries[step], options),
+  look(step) {
+    const { output, stats } = attend(cache, queries[step], options);
+    const { keysVisible, keysScreened, keysRefined, keysExact, leavesTotal } = stats;
+    return {
+      output,
+      exactFraction: stats.exactFraction,
+      screenedFraction: keysScreened / keysVisible,
+      denseFraction: stats.dense / stats.queries,
+      work: (leavesTotal + keysScreened + keysRefined + keysExact) / keysVisible,
+    };
+  },
+});
+
+/**
+ * @param {KvCache} cache
+ * @param {Float32Array[]} queries
+ * @param {AttendOptions} [always] for all ways, such as FORCED
  * @returns {Record<string, Way>}
  */
-export function attendWays(cache, queries) {
-  const way = (/** @type {AttendOptions} */ options) => ({
-    run: (/** @type {number} */ step) => attend(cache, queries[step], options),
-    look(/** @type {number} */ step) {
-      const { output, stats } = attend(cache, queries[step], options);
-      return {
-        output,
-        exactFraction: stats.exactFraction,
-        screenedFraction: stats.keysScreened / stats.keysVisible,
-        denseFraction: stats.dense / stats.queries,
-      };
-    },
-  });
+export function attendWays(cache, queries, always = {}) {
+  const way = (/** @type {AttendOptions} */ options) => attendWay(cache, queries, { ...always, ...options });
   return {
     dense: way({ mode: 'dense' }),
     fast: way({}),
@@ -74,6 +89,7 @@ export function indexWays(cache, index, queries) {
           exactFraction: mean(found.map(({ positions }) => positions.length / size)),
           screenedFraction: mean(found.map(({ stats }) => stats.keysScreened / size)),
           denseFraction: 0,
+          work: mean(found.map(({ stats }) => (stats.leavesBounded + stats.keysScreened + stats.keysRefined + stats.keysExact) / size)),
         };
       },
     };
@@ -106,7 +122,7 @@ function attentionTo(cache, { positions, products }) {
  * @param {Record<string, Way>} ways dense first
  * @param {number} steps
  * @param {number} headDim
- * @returns {Record<string, {error: number, exactFraction: number, screenedFraction: number, denseFraction: number}>} error: relative, against dense; means over steps
+ * @returns {Record<string, Omit<Look, 'output'> & {error: number}>} error: relative, against dense; means over steps
  */
 export function lookAll(ways, steps, headDim) {
   const range = Array.from({ length: steps }, (_, step) => step);
@@ -121,6 +137,7 @@ export function lookAll(ways, steps, headDim) {
           exactFraction: mean(looks.map((x) => x.exactFraction)),
           screenedFraction: mean(looks.map((x) => x.screenedFraction)),
           denseFraction: mean(looks.map((x) => x.denseFraction)),
+          work: mean(looks.map((x) => x.work)),
         },
       ];
     }),

@@ -1,9 +1,9 @@
 /** A directory of the origin private file system with faults. */
-import { halfOf } from '../../suites/faults.js';
+import { halfOf } from './faults.js';
 
 /**
  * @param {any} directory
- * @param {import('../../suites/faults.js').FaultPlan} plan
+ * @param {import('./faults.js').FaultPlan} plan
  * @returns {any}
  */
 export function faultyDirectory(directory, plan) {
@@ -19,7 +19,7 @@ export function faultyDirectory(directory, plan) {
   };
 }
 
-/** @param {any} file @param {import('../../suites/faults.js').FaultPlan} plan */
+/** @param {any} file @param {import('./faults.js').FaultPlan} plan */
 function faultyFile(file, plan) {
   const handle = { getFile: async () => (plan.alive(), file.getFile()) };
   if ('createSyncAccessHandle' in file)
@@ -30,7 +30,7 @@ function faultyFile(file, plan) {
   return { ...handle, createWritable: () => plan.step(async () => faultyStream(await file.createWritable(), plan)) };
 }
 
-/** @param {any} file @param {any} access @param {import('../../suites/faults.js').FaultPlan} plan */
+/** @param {any} file @param {any} access @param {import('./faults.js').FaultPlan} plan */
 function faultyAccess(file, access, plan) {
   let flushed = true;
   const close = () => access.close();
@@ -69,7 +69,7 @@ function faultyAccess(file, access, plan) {
   };
 }
 
-/** @param {any} stream @param {import('../../suites/faults.js').FaultPlan} plan */
+/** @param {any} stream @param {import('./faults.js').FaultPlan} plan */
 function faultyStream(stream, plan) {
   // What a dead tab wrote without closing is never in the file.
   plan.atDeath(stream, () => stream.abort());

@@ -5,9 +5,13 @@
  *
  * Estimates are kept for as many rows at a time as LEAF_FLOATS allows, leaves in tiles: [tile][row][HS_TILE].
  */
-#include "attention/block.h"
+#include "attention/block_leaves.h"
+
 #include "attention/fast.h"
+#include "attention/softmax.h"
+#include "base/memory.h"
 #include "base/profile.h"
+#include "kernels/attention.h"
 #include "kernels/unpack.h"
 #include "kernels/vector.h"
 
@@ -50,12 +54,11 @@ static leaf_tile next_tile(const leaf_tile *t, const hs_view *view) {
     return tile_at(hs_next_leaf_run(&t->run, view), 0, t->index + 1);
 }
 
-static void lay_out(leaf_rows *r, char *base, int rows, int tiles) {
-    size_t n = (size_t)hs_max(1, hs_min(rows, LEAF_FLOATS / (hs_max(1, tiles) * HS_TILE))), leaves = (size_t)tiles * HS_TILE;
-    size_t estimates = hs_align_up(n * leaves * sizeof(float));
-    r->mass = (float *)(void *)base;
-    r->deviation = (float *)(void *)(base + estimates);
-    r->squares = (float *)(void *)(base + 2 * estimates);
+static void lay_out(leaf_rows *r, void *scratch, int head_dim, int rows, int tiles) {
+    size_t n = (size_t)hs_max(1, hs_min(rows, LEAF_FLOATS / (hs_max(1, tiles) * HS_TILE))), leaves = (size_t)tiles * HS_TILE, at = 0;
+    r->mass = hs_carve(scratch, &at, n * leaves * sizeof(float));
+    r->deviation = hs_carve(scratch, &at, n * leaves * sizeof(float));
+    r->squares = hs_carve(scratch, &at, n * (size_t)head_dim * sizeof(float));
     r->n = (int)n;
     r->tiles = tiles;
 }
@@ -69,13 +72,13 @@ size_t hs_block_leaves_scratch_bytes(int head_dim, int rows, int capacity) {
 }
 
 /* keys [head_dim][HS_TILE] = transposed rows of the tile, zeros beyond its end. */
-static void load_rows(const hs_block *b, const leaf_tile *t, const int8_t *rows, const uint16_t *scale) {
+static void load_rows(const hs_query_block *b, const leaf_tile *t, const int8_t *rows, const uint16_t *scale) {
     int d = b->head_dim;
     if (t->n < HS_TILE) memset(b->keys, 0, (size_t)d * HS_TILE * sizeof(float));
     hs_transpose_rows(rows + (size_t)t->first * (size_t)d, scale + t->first, t->n, d, b->keys, HS_TILE);
 }
 
-static void weigh_tile(const hs_block *b, const leaf_rows *r, const leaf_tile *t, const hs_attention_params *p) {
+static void weigh_tile(const hs_query_block *b, const leaf_rows *r, const leaf_tile *t, const hs_attention_params *p) {
     const hs_kv *kv = t->run.kv;
     int d = b->head_dim;
     size_t at = (size_t)t->index * (size_t)r->n * HS_TILE, bytes = (size_t)r->n * HS_TILE * sizeof(float);
@@ -95,7 +98,7 @@ static void weigh_tile(const hs_block *b, const leaf_rows *r, const leaf_tile *t
 }
 
 /* Row's estimates become weights under its peak, or OPEN. Returns the number of leaves that are open. */
-static int open_row(const hs_block *b, const leaf_rows *r, int row, const hs_attention_params *p) {
+static int open_row(const hs_query_block *b, const leaf_rows *r, int row, const hs_attention_params *p) {
     int block_row = r->first + row, opened = 0;
     size_t step = (size_t)r->n * HS_TILE;
     float *mass = r->mass + row * HS_TILE, *deviation = r->deviation + row * HS_TILE, peak = b->peak[block_row];
@@ -122,7 +125,7 @@ static int open_row(const hs_block *b, const leaf_rows *r, int row, const hs_att
 }
 
 /* A logit far above the estimates: the row's peak rises, and its weights of leaves follow. */
-static void raise_row(const hs_block *b, const leaf_rows *r, int row, float higher) {
+static void raise_row(const hs_query_block *b, const leaf_rows *r, int row, float higher) {
     float factor = expf(b->peak[row] - higher);
     hs_raise_peak(higher, &b->peak[row], &b->mass[row], b->out + (size_t)row * (size_t)b->head_dim, b->head_dim);
     for (int t = 0; t < r->tiles; t++) {
@@ -132,9 +135,9 @@ static void raise_row(const hs_block *b, const leaf_rows *r, int row, float high
 }
 
 /* Evaluates one leaf exactly for the picked rows. */
-static void attend_leaf(const hs_block *b, const leaf_rows *r, const hs_kv *kv, int leaf, int picked, const hs_attention_params *p) {
+static void attend_leaf(const hs_query_block *b, const leaf_rows *r, const hs_kv *kv, int leaf, int picked, const hs_attention_params *p) {
     int d = b->head_dim;
-    hs_block_load(kv, leaf * HS_LEAF, HS_LEAF, b, HS_LEAF);
+    hs_query_block_load(kv, leaf * HS_LEAF, HS_LEAF, b, HS_LEAF);
     memset(b->logits, 0, (size_t)picked * HS_LEAF * sizeof(float));
     hs_gemm_f32(b->key_q, d, b->picked, b->keys, HS_LEAF, b->logits, HS_LEAF, NULL, picked, HS_LEAF, d);
     if (p->softcap > 0) hs_softcap(b->logits, picked * HS_LEAF, p->softcap);
@@ -148,7 +151,7 @@ static void attend_leaf(const hs_block *b, const leaf_rows *r, const hs_kv *kv, 
 }
 
 /* The mean values of a tile's leaves that are closed for a row get their weights; error [n] gains what fast.h's estimate says of them. */
-static void add_closed(const hs_block *b, const leaf_rows *r, const leaf_tile *t, float *error) {
+static void add_closed(const hs_query_block *b, const leaf_rows *r, const leaf_tile *t, float *error) {
     const hs_kv *kv = t->run.kv;
     int d = b->head_dim;
     size_t at = (size_t)t->index * (size_t)r->n * HS_TILE;
@@ -164,7 +167,7 @@ static void add_closed(const hs_block *b, const leaf_rows *r, const leaf_tile *t
     hs_gemm_f32(mass, HS_TILE, NULL, b->values, d, b->out + (size_t)r->first * (size_t)d, d, NULL, r->n, d, HS_TILE);
 }
 
-static void attend_tile(const hs_block *b, const leaf_rows *r, const leaf_tile *t, const hs_attention_params *p) {
+static void attend_tile(const hs_query_block *b, const leaf_rows *r, const leaf_tile *t, const hs_attention_params *p) {
     const float *mass = r->mass + (size_t)t->index * (size_t)r->n * HS_TILE;
     for (int j = 0; j < t->n; j++) {
         int picked = 0;
@@ -175,29 +178,27 @@ static void attend_tile(const hs_block *b, const leaf_rows *r, const leaf_tile *
     }
 }
 
-static void square_queries(const hs_block *b, const leaf_rows *r) {
+static void square_queries(const hs_query_block *b, const leaf_rows *r) {
     size_t d = (size_t)b->head_dim, n = (size_t)r->n * d;
     const float *q = b->q + (size_t)r->first * d;
     for (size_t i = 0; i < n; i++) r->squares[i] = q[i] * q[i];
 }
 
-static void count_row(const hs_block *b, const leaf_rows *r, int row, float exact, float error, hs_attention_stats *stats) {
+static void count_row(const hs_query_block *b, const leaf_rows *r, int row, float exact, float error, hs_attention_stats *stats) {
     const float *out = b->out + (size_t)(r->first + row) * (size_t)b->head_dim;
     double mass = (double)b->mass[r->first + row], off = sqrt((double)error) / mass, length = sqrt((double)hs_dot_f32(out, out, b->head_dim)) / mass;
     stats->mass_exact += (double)exact / mass;
-    stats->error += off;
-    stats->error_max = fmax(stats->error_max, off);
-    stats->error_relative += length > 0 ? off / length : 0;
+    hs_count_error(stats, off, length > 0 ? off / length : 0);
 }
 
-void hs_attend_block_leaves(const hs_kv *kv, const hs_view *view, const hs_attention_params *p, hs_block *b, hs_attention_stats *stats) {
+void hs_attend_block_leaves(const hs_kv *kv, const hs_view *view, const hs_attention_params *p, hs_query_block *b, hs_attention_stats *stats) {
     int tiles = 0, leaves = 0;
     leaf_rows r;
     for (leaf_tile t = first_tile(kv, view); t.run.kv; t = next_tile(&t, view)) {
         tiles++;
         leaves += t.n;
     }
-    lay_out(&r, b->rest, b->rows, tiles);
+    lay_out(&r, b->rest, b->head_dim, b->rows, tiles);
     int at_a_time = r.n;
     for (r.first = 0; r.first < b->rows; r.first += at_a_time) {
         r.n = hs_min(at_a_time, b->rows - r.first);

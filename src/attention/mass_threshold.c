@@ -1,6 +1,4 @@
-#include "attention/select.h"
-
-#include "base/hs.h"
+#include "attention/mass_threshold.h"
 
 #include <math.h>
 
