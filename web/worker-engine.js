@@ -6,7 +6,7 @@ import { pieceStream } from './generation/piece-stream.js';
 import { Remote } from './remote/client.js';
 import { stepOf } from './remote/steps.js';
 import { HANDLE } from './remote/wire.js';
-import { inNode, nodeWorker, pageWorker } from './core/runtime.js';
+import { inNode, nodeWorker, pageWorker } from './runtime.js';
 
 export { HalfspaceError } from './errors.js';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { nodeWorker } from '../../web/core/runtime.js';
+import { nodeWorker } from '../../web/runtime.js';
 import { Remote } from '../../web/remote/client.js';
 import { serve } from '../../web/remote/server.js';
 import { AHEAD, HANDLE, MAX_CALLS, unpackError } from '../../web/remote/wire.js';

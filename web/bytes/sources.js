@@ -1,7 +1,7 @@
 /** Where bytes come from: a path, a URL, a File, or memory, behind one interface of ranges and streams. */
 import { orAborted, throwIfAborted } from '../abort.js';
 import { HalfspaceError } from '../errors.js';
-import { builtin, inNode } from '../core/runtime.js';
+import { builtin, inNode } from '../runtime.js';
 import { openHttp } from './http.js';
 
 const FILE_CHUNK_BYTES = 1 << 20;

@@ -3,7 +3,7 @@ import { threads as threadsSupported } from 'wasm-feature-detect';
 
 import { shown } from '../checks.js';
 import { badArgument, HalfspaceError } from '../errors.js';
-import { builtin, inNode, nodeWorker, pageWorker } from './runtime.js';
+import { builtin, inNode, nodeWorker, pageWorker } from '../runtime.js';
 
 /** HS_MAX_THREADS of src/base/hs.h. */
 const MAX_THREADS = 16;
@@ -60,7 +60,7 @@ function openWorker() {
 
 /** The workers of one instance of the core. @internal */
 export class ThreadPool {
-  /** @type {import('./runtime.js').WorkerHandle[]} */
+  /** @type {import('../runtime.js').WorkerHandle[]} */
   #workers = [];
   #exports;
   #live = 1;

@@ -2,7 +2,7 @@
  * One thread of a pool (thread-pool.js): an instance of the core over the shared memory, which works until the pool closes.
  * Gets one message, {module, memory, stack, thread}; answers 'ready'.
  */
-import { ownerPort } from './runtime.js';
+import { ownerPort } from '../runtime.js';
 
 const port = ownerPort();
 

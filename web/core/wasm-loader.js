@@ -3,7 +3,7 @@ import { relaxedSimd, simd } from 'wasm-feature-detect';
 
 import { shown } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
-import { builtin, inNode } from './runtime.js';
+import { builtin, inNode } from '../runtime.js';
 import { PATIENCE_SECONDS, threadCount, ThreadPool } from './thread-pool.js';
 
 const INITIAL_PAGES = 32;

@@ -1,7 +1,7 @@
 /** The calling side of a worker (wire.js): values, generators, callbacks, abort signals and errors as if it were here. */
 import { checkInteger } from '../checks.js';
 import { HalfspaceError } from '../errors.js';
-import { inNode } from '../core/runtime.js';
+import { inNode } from '../runtime.js';
 import { MAX_CALLS, outgoing, pack, unpack, unpackError } from './wire.js';
 
 /**
@@ -30,7 +30,7 @@ export class Remote {
   state;
 
   /**
-   * @param {import('../core/runtime.js').WorkerHandle} worker
+   * @param {import('../runtime.js').WorkerHandle} worker
    * @param {(id: number, data: any) => unknown} take makes what stands here for an object that stays in the worker
    */
   constructor(worker, take) {

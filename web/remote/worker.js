@@ -1,6 +1,6 @@
 /** The script of a worker that holds an engine (worker-engine.js): which of its methods can be called from outside, by name. */
 import { Engine, Prefix } from '../engine.js';
-import { ownerPort } from '../core/runtime.js';
+import { ownerPort } from '../runtime.js';
 import { openPieces } from '../snapshot/pieces.js';
 import { serve } from './server.js';
 import { stepData } from './steps.js';

@@ -1,5 +1,5 @@
 /** A worker with a service of its own, for tests of calls alone: a generator that counts what it was asked for, and failures. */
-import { ownerPort } from '../../../web/core/runtime.js';
+import { ownerPort } from '../../../web/runtime.js';
 import { HalfspaceError } from '../../../web/errors.js';
 import { serve } from '../../../web/remote/server.js';
 
