@@ -48,5 +48,6 @@ float hs_exp_sum_scalar(float *x, int n, float shift);
 float hs_dot_f32(const float *a, const float *b, int d);
 float hs_dot_f32_scalar(const float *a, const float *b, int d);
 void hs_axpy_f32(float *y, float a, const float *x, int d);
+void hs_axpy_f32_scalar(float *y, float a, const float *x, int d);
 
 #endif

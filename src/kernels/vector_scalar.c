@@ -69,3 +69,7 @@ float hs_dot_f32_scalar(const float *a, const float *b, int d) {
     for (int i = 0; i < d; i++) sum += (double)a[i] * (double)b[i];
     return (float)sum;
 }
+
+void hs_axpy_f32_scalar(float *y, float a, const float *x, int d) {
+    for (int i = 0; i < d; i++) y[i] = (float)((double)a * (double)x[i] + (double)y[i]);
+}

@@ -201,6 +201,13 @@ static void test_kernels(void) {
         hs_logits_rows_f32_scalar(prepared, c.k, N, b, N);
         ok(difference(a, b, group * N) < 1e-5, "d %d: f32 rows", d);
         ok(fabsf(hs_sum_f32(b, N - 1) - hs_sum_f32_scalar(b, N - 1)) < 1e-3f, "d %d: sum", d);
+        float sums[2][HS_MAX_HEAD_DIM], size = 0; /* of the products: what rounding of their sum is relative to */
+        for (int i = 0; i < d; i++) size += fabsf(q[i] * c.k[i]);
+        ok(fabsf(hs_dot_f32(q, c.k, d) - hs_dot_f32_scalar(q, c.k, d)) < 1e-6f * size, "d %d: f32 product", d);
+        for (int form = 0; form < 2; form++) memcpy(sums[form], c.k, (size_t)d * sizeof(float));
+        hs_axpy_f32(sums[0], -0.3f, q, d);
+        hs_axpy_f32_scalar(sums[1], -0.3f, q, d);
+        ok(difference(sums[0], sums[1], d) < 1e-6, "d %d: and multiple that is added", d);
         b[7] = b[3]; /* the bound itself counts */
         ok(hs_at_least_16(b, b[3]) == hs_at_least_16_scalar(b, b[3]) && (hs_at_least_16(b, b[3]) & 0x88) == 0x88, "d %d: at least", d);
         float most[7], least[7], unhit[2][7], rest[2][7];
