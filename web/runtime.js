@@ -5,11 +5,11 @@
 export const inNode = globalThis.process?.versions?.node !== undefined;
 
 /**
- * @typedef {{
- *   'node:fs/promises': typeof import('node:fs/promises'),
- *   'node:os': typeof import('node:os'),
- *   'node:worker_threads': typeof import('node:worker_threads'),
- * }} Builtins
+ * One by one: declarations that are made of an object type over several lines are not valid.
+ * @typedef {{'node:fs/promises': typeof import('node:fs/promises')}} Files
+ * @typedef {{'node:os': typeof import('node:os')}} System
+ * @typedef {{'node:worker_threads': typeof import('node:worker_threads')}} Threads
+ * @typedef {Files & System & Threads} Builtins
  */
 
 /**
