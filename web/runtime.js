@@ -21,15 +21,7 @@ export function builtin(name) {
   return process.getBuiltinModule(name);
 }
 
-/**
- * @typedef {object} WorkerHandle
- * @property {(type: 'message' | 'error' | 'exit', listener: (value: any) => void) => void} listen message: what was posted;
- *   exit: in Node.js, Deno and Bun only
- * @property {(message: object, transfer?: Transferable[]) => void} post
- * @property {() => void} ref keeps the process from ending while the worker is open, as at first
- * @property {() => void} unref lets it end
- * @property {() => void} terminate
- */
+/** @typedef {import('./worker-handle.js').WorkerHandle} WorkerHandle */
 
 /**
  * Worker threads of Node.js, which are those of Deno and Bun too, behind the methods that a page's workers get below.

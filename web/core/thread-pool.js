@@ -60,7 +60,7 @@ function openWorker() {
 
 /** The workers of one instance of the core. @internal */
 export class ThreadPool {
-  /** @type {import('../runtime.js').WorkerHandle[]} */
+  /** @type {import('../worker-handle.js').WorkerHandle[]} */
   #workers = [];
   #exports;
   #live = 1;

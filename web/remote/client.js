@@ -30,7 +30,7 @@ export class Remote {
   state;
 
   /**
-   * @param {import('../runtime.js').WorkerHandle} worker
+   * @param {import('../worker-handle.js').WorkerHandle} worker
    * @param {(id: number, data: any) => unknown} take makes what stands here for an object that stays in the worker
    */
   constructor(worker, take) {
