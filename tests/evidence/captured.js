@@ -1,9 +1,9 @@
 /** Keys, values and queries of a few layers of the model at work on the text, taken once for all sections of a run. */
+import { openSource } from '../../web/bytes/sources.js';
 import { continued } from '../../web/cli/bench/keys.js';
 import { capture } from '../../web/cli/capture.js';
 import { modelConfig } from '../../web/model/config.js';
 import { readGguf } from '../../web/model/gguf.js';
-import { openSource } from '../../web/bytes/sources.js';
 
 /**
  * @typedef {import('../../web/cli/capture.js').CapturedHead} CapturedHead

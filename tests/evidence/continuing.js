@@ -1,12 +1,10 @@
 /** Whether keys that are continued with noise (web/cli/bench/keys.js) cost what a model's own keys do. */
-import { continued } from '../../web/cli/bench/keys.js';
+import { continued, SINKS } from '../../web/cli/bench/keys.js';
 import { meanRow, measureHead } from '../../web/cli/bench/scaling.js';
 import { FORCED } from '../../web/cli/bench/ways.js';
 
 /** What is kept of the captured keys, to be continued to their number again. */
 const PART = 1 / 4;
-/** As in keys.js: the first positions stay the first ones. */
-const SINKS = 16;
 
 /** @typedef {import('./captured.js').CapturedHead} CapturedHead */
 

@@ -12,6 +12,7 @@ import { lineChart } from '../../web/cli/bench/chart.js';
 import { relativeError } from '../../web/cli/bench/timing.js';
 import { capture } from '../../web/cli/capture.js';
 import { mean } from '../../web/cli/numbers.js';
+import { logitsOf, softmaxWeights, split } from './plain.js';
 
 /** hsr as it is by default, but also where dense attention would be faster. */
 const HSR = /** @type {const} */ ({ denseBelow: 0, denseAbove: 1 });
@@ -26,22 +27,14 @@ const ANY = 1e-30;
  */
 
 /** Shares of the softmax mass, in order of positions. @param {CapturedHead} head @param {Float32Array} query [headDim] */
-function sharesOf({ keys, headDim }, query) {
-  const logits = new Float64Array(keys.length / headDim);
-  for (let i = 0, at = 0; i < logits.length; i++) {
-    let product = 0;
-    for (let d = 0; d < headDim; d++) product += query[d] * keys[at++];
-    logits[i] = product / Math.sqrt(headDim);
-  }
-  const peak = logits.reduce((a, b) => Math.max(a, b));
-  const weights = logits.map((x) => Math.exp(x - peak));
+function sharesOf({ keys }, query) {
+  const weights = softmaxWeights(logitsOf(query, keys));
   const mass = weights.reduce((a, b) => a + b);
   return weights.map((w) => w / mass);
 }
 
 /** Query heads one by one. @param {CapturedHead} head */
-const queriesOf = ({ queries, headDim }) =>
-  queries.flatMap((row) => Array.from({ length: row.length / headDim }, (_, g) => row.subarray(g * headDim, (g + 1) * headDim)));
+const queriesOf = ({ queries, headDim }) => queries.flatMap((row) => split(row, headDim));
 
 /** The fewest keys that hold a share of the mass. @param {Float64Array} falling shares, largest first @param {number} share */
 function fewest(falling, share) {

@@ -1,11 +1,11 @@
 // The paper's claims, and what is said against them, measured. `make evidence`, `make evidence-quick`.
 //   node tests/evidence/run.js --model M --file TEXT [--quick] [--only names] [--out build/evidence] [--summary docs/evidence.md]
 // Each section is written as it ends, so that an evening's work is not lost; the summary is made of all that lie in the folder.
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { environment } from '../../web/cli/bench/report.js';
+import { environment, SIMD } from '../../web/cli/bench/report.js';
 import { loadWasm } from '../../web/core/wasm-loader.js';
 import { csv, fileNames, markdown, Section } from './section.js';
 import { SECTIONS } from './sections/index.js';
@@ -47,7 +47,7 @@ function circumstances() {
   const { machine, runtime } = environment(variant);
   return {
     date: new Date().toISOString().slice(0, 10),
-    where: `${machine.cpu}, one thread of ${machine.cores}, ${runtime}, ${variant === 'relaxed' ? 'relaxed SIMD' : 'SIMD128'}`,
+    where: `${machine.cpu}, one thread of ${machine.cores}, ${runtime}, ${SIMD[variant]}`,
   };
 }
 
@@ -55,10 +55,11 @@ function circumstances() {
 async function write(found) {
   const files = fileNames(found);
   await writeFile(join(out, `${found.name}.json`), `${JSON.stringify(found, null, 1)}\n`);
-  await writeFile(join(out, `${found.name}.md`), `# ${found.title}\n\n${markdown(found)}`);
+  const text = `# ${found.title}\n\n${markdown(found)}`;
+  await writeFile(join(out, `${found.name}.md`), text);
   for (const [i, part] of found.parts.entries()) {
     if (part.kind === 'table') await writeFile(join(out, files[i]), csv(part.head, part.rows));
     if (part.kind === 'chart') await writeFile(join(out, files[i]), part.svg);
   }
-  process.stdout.write(await readFile(join(out, `${found.name}.md`), 'utf8'));
+  process.stdout.write(text);
 }

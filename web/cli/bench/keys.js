@@ -2,7 +2,7 @@
 import { createRandom } from '../../generation/sampler.js';
 
 /** The first positions, which a model attends to as a sink: they stay the first ones, and there are no more of them. */
-const SINKS = 16;
+export const SINKS = 16;
 /** Deviation of the noise on repeated keys and values, as a share of the deviation of each dimension. */
 export const NOISE = 0.1;
 const PIECE = 4096;

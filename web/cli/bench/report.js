@@ -29,7 +29,8 @@ export function environment(variant, { runtime = processName(), peers = [], thre
 
 /** @typedef {ReturnType<typeof environment>} Environment */
 
-const SIMD = { simd: 'SIMD128', relaxed: 'relaxed SIMD' };
+/** What readers call the variants. */
+export const SIMD = { simd: 'SIMD128', relaxed: 'relaxed SIMD' };
 
 /**
  * A table as text and as Markdown.
